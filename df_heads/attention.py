@@ -1,0 +1,145 @@
+"""Multi-head attention whose sequence is the batch."""
+
+from typing import Literal, get_args
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+AttentionMode = Literal["softmax", "tied", "self", "uniform"]
+
+# CLIP and cosine-similarity transformers start near 10; Theorem 1 leaves the scale free.
+TIED_INITIAL_SCALE = 10.0
+
+
+class BatchAttention(nn.Module):
+    r"""MultiHead(Q, K, V) of the paper's Equation 2, over the samples of a batch.
+
+    .. math:: \mathrm{softmax}(Q K^\top / \sqrt{d_k}) V, \qquad Q, K, V = x W_Q, x W_K, x W_V
+
+    computed by ``scaled_dot_product_attention``, so the N x N weights are never stored when a
+    fused kernel is available. Nothing marks a token's position, hence the layer is
+    permutation-equivariant.
+
+    Args:
+        dim: Width of the tokens.
+        num_heads: Number of attention heads.
+        head_dim: Width of one head; the inner width is ``num_heads * head_dim`` whatever ``dim``.
+        dropout: Probability of dropping an attention weight in training.
+        sequence_length: Cut the tokens into consecutive sequences of this many, the last one
+            shorter; None keeps them in one.
+        attention: "softmax"; "tied" (one projection for queries and keys, compared by cosine with
+            a learned scale per head: W_Q = W_K as in Theorem 1); "self" (each token sees itself
+            only) or "uniform" (all visible tokens weigh the same), which hold the parameters of
+            "softmax" and are its controls.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_heads: int = 8,
+        head_dim: int = 64,
+        dropout: float = 0.0,
+        sequence_length: int | None = None,
+        attention: AttentionMode = "softmax",
+    ) -> None:
+        super().__init__()
+        if attention not in get_args(AttentionMode):
+            known = ", ".join(repr(mode) for mode in get_args(AttentionMode))
+            raise ValueError(f"attention={attention!r} is not known; choose one of {known}.")
+        self.num_heads = num_heads
+        self.head_dim = head_dim
+        self.dropout = dropout
+        self.sequence_length = sequence_length
+        self.attention = attention
+        inner_dim = num_heads * head_dim
+        projections = 2 if attention == "tied" else 3
+        # No bias, as in Vaswani et al. 2017, Section 3.2.2.
+        self.to_qkv = nn.Linear(dim, projections * inner_dim, bias=False)
+        self.to_out = nn.Linear(inner_dim, dim)
+        self.softmax_scale = head_dim**-0.5
+        if attention == "tied":
+            self.softmax_scale = 1.0
+            self.cosine_scale = nn.Parameter(torch.full((num_heads, 1, 1), TIED_INITIAL_SCALE))
+
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+        """Mix the tokens of each sequence.
+
+        Args:
+            x: Tokens, (S, N, dim).
+            attn_mask: Bool, (N, N) or (S, N, N); True = query i may attend to key j. A query
+                that may attend to nothing receives zero.
+
+        Returns:
+            (S, N, dim).
+        """
+        q, k, v = self.project(x)
+        if self.attention == "self":
+            mixed = self._keep_own_value(v, attn_mask)
+        else:
+            mixed = self._attend_in_sequences(q, k, v, attn_mask)
+        out: Tensor = self.to_out(rearrange(mixed, "s h n d -> s n (h d)"))
+        return out
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each (S, num_heads, N, head_dim).
+
+        softmax(softmax_scale * q k^T) is the attention; "self" keeps its diagonal only.
+        """
+        parts = rearrange(
+            self.to_qkv(x), "s n (p h d) -> p s h n d", h=self.num_heads, d=self.head_dim
+        )
+        if self.attention == "tied":
+            direction = F.normalize(parts[0], dim=-1)
+            return direction * self.cosine_scale, direction, parts[1]
+        if self.attention == "uniform":
+            return torch.zeros_like(parts[0]), parts[1], parts[2]
+        return parts[0], parts[1], parts[2]
+
+    def _keep_own_value(self, v: Tensor, attn_mask: Tensor | None) -> Tensor:
+        # The softmax over one visible token is 1, so the attention output is the token's value.
+        if attn_mask is not None:
+            visible = attn_mask.diagonal(dim1=-2, dim2=-1)
+            v = v * rearrange(visible, "... n -> ... 1 n 1")
+        if self.training and self.dropout > 0:
+            v = v * F.dropout(torch.ones_like(v[..., :1]), self.dropout)
+        return v
+
+    def _attend_in_sequences(
+        self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None
+    ) -> Tensor:
+        tokens, length = q.shape[-2], self.sequence_length
+        if length is None or tokens <= length:
+            return self._attend(q, k, v, attn_mask)
+        # The shorter last sequence attends by itself: exact, and the full ones need no padding
+        # mask, which would rule out the fused kernels.
+        full = tokens - tokens % length
+        cut = [
+            rearrange(t[..., :full, :], "s h (g l) d -> (s g) h l d", l=length) for t in (q, k, v)
+        ]
+        blocks = (
+            None if attn_mask is None else _diagonal_blocks(attn_mask, full, length, q.shape[0])
+        )
+        mixed = rearrange(self._attend(*cut, blocks), "(s g) h l d -> s h (g l) d", s=q.shape[0])
+        if full == tokens:
+            return mixed
+        rest = [t[..., full:, :] for t in (q, k, v)]
+        corner = None if attn_mask is None else attn_mask[..., full:, full:]
+        return torch.cat([mixed, self._attend(*rest, corner)], dim=-2)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None) -> Tensor:
+        if attn_mask is not None and attn_mask.dim() == 3:
+            attn_mask = attn_mask.unsqueeze(1)
+        dropout = self.dropout if self.training else 0.0
+        return F.scaled_dot_product_attention(
+            q, k, v, attn_mask=attn_mask, dropout_p=dropout, scale=self.softmax_scale
+        )
+
+
+def _diagonal_blocks(attn_mask: Tensor, full: int, length: int, sequences: int) -> Tensor:
+    """The (length, length) blocks on the diagonal of the first `full` tokens: (S * G, l, l)."""
+    inside = attn_mask[..., :full, :full].expand(sequences, full, full)
+    grid = rearrange(inside, "s (g l) (h m) -> s l m g h", l=length, m=length)
+    return rearrange(grid.diagonal(dim1=-2, dim2=-1), "s l m g -> (s g) l m")

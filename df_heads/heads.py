@@ -1,0 +1,324 @@
+"""The projection heads: a Transformer over the batch, and the feed-forward one it replaces."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from df_heads.attention import AttentionMode, BatchAttention
+
+
+class TransformerProjectionHead(nn.Module):
+    r"""A Transformer whose sequence is the batch (arXiv 2403.18681, "Transformer Projection Head").
+
+    Every embedding of the batch is one token. Each block applies multi-head attention over the
+    batch, then a position-wise feed-forward network with GELU, both with a residual connection
+    and LayerNorm. There is no positional encoding and no batch statistics: permuting the batch
+    permutes the output, and a batch of one works.
+
+    **The output for a sample depends on the rest of its batch.** Evaluate the features of the
+    backbone, as the paper does, not the output of this head.
+
+    >>> head = TransformerProjectionHead(input_dim=512, hidden_dim=128, output_dim=128)
+    >>> head(torch.randn(256, 512)).shape
+    torch.Size([256, 128])
+    >>> head(torch.randn(2, 256, 512)).shape  # two views, each its own sequence
+    torch.Size([2, 256, 128])
+
+    Args:
+        input_dim: Width of the backbone's features (512 for ResNet18).
+        hidden_dim: Width of the tokens, the paper's "feature dimension".
+        output_dim: Width of the projections. If it equals hidden_dim there is no output layer:
+            the projection is the output sequence itself, as in the paper.
+        num_layers: Number of Transformer blocks (paper: 5; 10 in its Table 1).
+        num_heads: Attention heads per block (paper: 8 small, 16 large).
+        head_dim: Width of one head. 64, the usual value, gives the paper's parameter counts;
+            hidden_dim / num_heads would give half of them.
+        mlp_ratio: Width of the feed-forward network over hidden_dim (4, Vaswani et al. 2017).
+        dropout: Dropout probability; the paper names none.
+        norm_first: False is post-norm, LayerNorm(x + f(x)), as in Vaswani et al. 2017, which the
+            paper cites; True is pre-norm, x + f(LayerNorm(x)), with a final LayerNorm.
+        sequence_length: Cut a batch of N into ceil(N / sequence_length) sequences that do not
+            see each other; the cost is N * sequence_length instead of N * N. The last one may be
+            shorter. None: one sequence.
+        gather_distributed: Attend over the tokens of all processes. Not available yet.
+        attention: "softmax", "tied", or the controls "self" and "uniform"; see BatchAttention.
+            "self" switches the mixing off and keeps everything else, so the gain of "softmax"
+            over it is what attending over the batch is worth.
+
+    Raises:
+        ValueError: If a size is not positive, dropout is outside [0, 1), or attention is unknown.
+        NotImplementedError: If gather_distributed is True.
+    """
+
+    def __init__(
+        self,
+        input_dim: int = 512,
+        hidden_dim: int = 128,
+        output_dim: int = 128,
+        *,
+        num_layers: int = 5,
+        num_heads: int = 8,
+        head_dim: int = 64,
+        mlp_ratio: float = 4.0,
+        dropout: float = 0.0,
+        norm_first: bool = False,
+        sequence_length: int | None = None,
+        gather_distributed: bool = False,
+        attention: AttentionMode = "softmax",
+    ) -> None:
+        super().__init__()
+        _require_positive(
+            input_dim=input_dim,
+            hidden_dim=hidden_dim,
+            output_dim=output_dim,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            head_dim=head_dim,
+            sequence_length=1 if sequence_length is None else sequence_length,
+        )
+        mlp_dim = int(mlp_ratio * hidden_dim)
+        if mlp_dim < 1:
+            raise ValueError(
+                f"mlp_ratio={mlp_ratio} times hidden_dim={hidden_dim} leaves no feed-forward "
+                f"width; mlp_ratio must be at least {1 / hidden_dim:g}."
+            )
+        if not 0.0 <= dropout < 1.0:
+            raise ValueError(f"dropout={dropout} must be at least 0 and below 1.")
+        if gather_distributed:
+            raise NotImplementedError(
+                "gather_distributed=True is not available yet; use False, where each process "
+                "attends over its own batch."
+            )
+        self.input_dim = input_dim
+        self.hidden_dim = hidden_dim
+        self.output_dim = output_dim
+        self.sequence_length = sequence_length
+        self.input = nn.Linear(input_dim, hidden_dim)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(
+                hidden_dim,
+                mlp_dim,
+                BatchAttention(
+                    hidden_dim,
+                    num_heads=num_heads,
+                    head_dim=head_dim,
+                    dropout=dropout,
+                    sequence_length=sequence_length,
+                    attention=attention,
+                ),
+                dropout=dropout,
+                norm_first=norm_first,
+            )
+            for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(hidden_dim) if norm_first else nn.Identity()
+        same_width = output_dim == hidden_dim
+        self.output = nn.Identity() if same_width else nn.Linear(hidden_dim, output_dim)
+
+    @classmethod
+    def small(cls, input_dim: int = 512, **options: Any) -> "TransformerProjectionHead":
+        """The paper's small head: 5 blocks, width 128, 8 heads.
+
+        2,038,144 parameters at input_dim 512 = 1.94 x 2^20; the paper says 1.9M. `options` are
+        passed to the constructor and win over the preset.
+        """
+        return cls(input_dim, **{"hidden_dim": 128, "output_dim": 128, "num_heads": 8, **options})
+
+    @classmethod
+    def large(cls, input_dim: int = 512, **options: Any) -> "TransformerProjectionHead":
+        """The paper's large head: 5 blocks, width 256, 16 heads.
+
+        8,008,448 parameters at input_dim 512 = 7.64 x 2^20; the paper says 7.6M. `options` are
+        passed to the constructor and win over the preset.
+        """
+        return cls(input_dim, **{"hidden_dim": 256, "output_dim": 256, "num_heads": 16, **options})
+
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+        """Project a batch.
+
+        Args:
+            x: Features (N, input_dim), one sequence of N tokens, or (S, N, input_dim), S
+                independent sequences.
+            attn_mask: Bool, (N, N), or (S, N, N) for one mask per sequence; True = token i may
+                attend to token j (the convention of scaled_dot_product_attention).
+
+        Returns:
+            Projections, (N, output_dim) or (S, N, output_dim).
+
+        Raises:
+            ValueError: If the shape or dtype of x or attn_mask does not fit.
+        """
+        _check_features(x, self.input_dim)
+        tokens = x if x.dim() == 3 else x.unsqueeze(0)
+        if attn_mask is not None:
+            _check_mask(attn_mask, tokens)
+        tokens = self.input(tokens)
+        for block in self.blocks:
+            tokens = block(tokens, attn_mask)
+        z: Tensor = self.output(self.norm(tokens))
+        return z if x.dim() == 3 else z.squeeze(0)
+
+
+class TransformerBlock(nn.Module):
+    """Attention, then a position-wise feed-forward network, post- or pre-norm.
+
+    Args:
+        dim: Width of the tokens.
+        mlp_dim: Inner width of the feed-forward network.
+        attention: The attention layer.
+        dropout: Probability of dropping a value after the attention, the GELU and the second
+            linear layer, as in torch.nn.TransformerEncoderLayer.
+        norm_first: See TransformerProjectionHead.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        mlp_dim: int,
+        attention: BatchAttention,
+        *,
+        dropout: float = 0.0,
+        norm_first: bool = False,
+    ) -> None:
+        super().__init__()
+        self.norm_first = norm_first
+        self.attention = attention
+        self.attention_norm = nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, mlp_dim),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(mlp_dim, dim),
+            nn.Dropout(dropout),
+        )
+        self.mlp_norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+        """Map tokens (S, N, dim) to tokens (S, N, dim); attn_mask as in BatchAttention."""
+        if self.norm_first:
+            x = x + self.dropout(self.attention(self.attention_norm(x), attn_mask))
+            return x + self.mlp(self.mlp_norm(x))
+        x = self.attention_norm(x + self.dropout(self.attention(x, attn_mask)))
+        out: Tensor = self.mlp_norm(x + self.mlp(x))
+        return out
+
+
+class FeedForwardProjectionHead(nn.Module):
+    """The paper's baseline: linear layers with ReLU between them, each sample by itself.
+
+    >>> FeedForwardProjectionHead(512, 640, 512)(torch.randn(256, 512)).shape
+    torch.Size([256, 512])
+
+    Args:
+        input_dim: Width of the backbone's features.
+        hidden_dim: Width of the hidden layers (paper: 640 small, 1024 large).
+        output_dim: Width of the projections.
+        num_layers: Number of linear layers, the output layer included.
+        batch_norm: BatchNorm before each ReLU, as in the SimCLR reference code. The statistics
+            are taken over one sequence, never across sequences.
+
+    Raises:
+        ValueError: If a size is not positive.
+    """
+
+    def __init__(
+        self,
+        input_dim: int = 512,
+        hidden_dim: int = 640,
+        output_dim: int = 512,
+        *,
+        num_layers: int = 5,
+        batch_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        _require_positive(
+            input_dim=input_dim, hidden_dim=hidden_dim, output_dim=output_dim, num_layers=num_layers
+        )
+        self.input_dim = input_dim
+        self.hidden_dim = hidden_dim
+        self.output_dim = output_dim
+        self.batch_norm = batch_norm
+        layers: list[nn.Module] = []
+        width = input_dim
+        for _ in range(num_layers - 1):
+            layers.append(nn.Linear(width, hidden_dim, bias=not batch_norm))
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(hidden_dim))
+            layers.append(nn.ReLU())
+            width = hidden_dim
+        self.layers = nn.Sequential(*layers, nn.Linear(width, output_dim))
+
+    @classmethod
+    def small(cls, input_dim: int = 512, **options: Any) -> "FeedForwardProjectionHead":
+        """The paper's small baseline: 5 linear layers of hidden width 640, output 512.
+
+        1,889,792 parameters at input_dim 512; the paper says 1.9M. `options` win over the preset.
+        """
+        return cls(input_dim, **{"hidden_dim": 640, "output_dim": 512, "num_layers": 5, **options})
+
+    @classmethod
+    def large(cls, input_dim: int = 512, **options: Any) -> "FeedForwardProjectionHead":
+        """The paper's large baseline: 7 hidden layers of width 1024 and an output layer of 512.
+
+        7,354,880 parameters at input_dim 512; the paper says 7.4M for "7 FFN layers", which 7
+        linear layers with the output layer among them would miss by 1.1M. `options` win over the
+        preset.
+        """
+        return cls(input_dim, **{"hidden_dim": 1024, "output_dim": 512, "num_layers": 8, **options})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Project (N, input_dim) to (N, output_dim), or S sequences (S, N, input_dim) alike.
+
+        Raises:
+            ValueError: If the shape or dtype of x does not fit, or BatchNorm is to train on a
+                single sample.
+        """
+        _check_features(x, self.input_dim)
+        if self.batch_norm and self.training and x.shape[-2] == 1:
+            raise ValueError(
+                "BatchNorm cannot train on a batch of 1 sample; use at least 2, eval(), or "
+                "batch_norm=False."
+            )
+        if x.dim() == 3 and self.batch_norm:
+            return torch.stack([self.layers(sequence) for sequence in x])
+        z: Tensor = self.layers(x)
+        return z
+
+
+def _require_positive(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name}={size!r} must be a whole number of at least 1.")
+
+
+def _check_features(x: Tensor, input_dim: int) -> None:
+    shape = tuple(x.shape)
+    if x.dim() not in (2, 3):
+        raise ValueError(
+            f"x has shape {shape}; the head takes (N, {input_dim}), or (S, N, {input_dim}) for S "
+            "sequences. Flatten the features of a convolutional backbone first."
+        )
+    if x.shape[-1] != input_dim:
+        raise ValueError(
+            f"x has shape {shape}, but the head was built with input_dim={input_dim}, the width "
+            f"of the last axis; build it with input_dim={x.shape[-1]}."
+        )
+    if x.shape[-2] == 0 or x.shape[0] == 0:
+        raise ValueError(f"x has shape {shape}: the batch is empty; the head needs 1 sample.")
+    if not x.is_floating_point():
+        raise ValueError(f"x is {x.dtype}; the head takes floating point features.")
+
+
+def _check_mask(attn_mask: Tensor, tokens: Tensor) -> None:
+    sequences, length, _ = tokens.shape
+    if attn_mask.dtype != torch.bool:
+        raise ValueError(
+            f"attn_mask is {attn_mask.dtype}; it must be torch.bool, True where a token may attend."
+        )
+    if tuple(attn_mask.shape) not in ((length, length), (sequences, length, length)):
+        raise ValueError(
+            f"attn_mask has shape {tuple(attn_mask.shape)}; for {sequences} x {length} tokens it "
+            f"must be ({length}, {length}) or ({sequences}, {length}, {length})."
+        )

@@ -1,0 +1,1 @@
+"""Adapters for the libraries people already train with."""
