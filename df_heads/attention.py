@@ -62,7 +62,7 @@ class BatchAttention(nn.Module):
         self.softmax_scale = head_dim**-0.5
         if attention == "tied":
             self.softmax_scale = 1.0
-            self.cosine_scale = nn.Parameter(torch.full((num_heads, 1, 1), TIED_INITIAL_SCALE))
+            self.cosine_scale = nn.Parameter(torch.full((num_heads,), TIED_INITIAL_SCALE))
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
         """Mix the tokens of each sequence.
@@ -93,7 +93,7 @@ class BatchAttention(nn.Module):
         )
         if self.attention == "tied":
             direction = F.normalize(parts[0], dim=-1)
-            return direction * self.cosine_scale, direction, parts[1]
+            return direction * self.cosine_scale[:, None, None], direction, parts[1]
         if self.attention == "uniform":
             return torch.zeros_like(parts[0]), parts[1], parts[2]
         return parts[0], parts[1], parts[2]

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from df_heads.benchmarks.harness.errors import InputError
 from PIL import Image
+
+from df_heads.benchmarks.harness.errors import InputError
 
 # torchvision.datasets.folder.IMG_EXTENSIONS, and two that Pillow reads as well.
 IMAGE_SUFFIXES = (
@@ -328,7 +329,7 @@ def _read_torchvision(root: Path, layout: TorchvisionLayout) -> Contents:
         ) from error
 
     def split(dataset: Any) -> Split:
-        labels = np.array(getattr(dataset, layout.labels), dtype=np.int64)
+        labels = np.asarray(getattr(dataset, layout.labels)).astype(np.int64)
         return Split(labels, lambda index: dataset[index][0].convert("RGB"))
 
     return Contents(split(train), split(test), tuple(train.classes))

@@ -16,14 +16,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from df_heads.benchmarks.harness.errors import InputError
-from df_heads.benchmarks.harness.image_sources import DATASETS, Contents, Source, Split, locate
 from PIL import Image
 from tqdm.auto import tqdm
+
+from df_heads.benchmarks.harness.errors import InputError
+from df_heads.benchmarks.harness.image_sources import DATASETS, Contents, Source, Split, locate
 
 __all__ = ["DATASETS", "ImageData", "Source", "default_cache_dir", "load_images"]
 
@@ -152,7 +153,7 @@ def _write_cache(folder: Path, contents: Contents, size: int) -> None:
         digest = hashlib.sha256()
         shapes = {}
         for split_name, split in splits.items():
-            arrays = {
+            arrays: dict[str, npt.NDArray[Any]] = {
                 f"{split_name}_images": _decode(
                     split, size, temporary / f"{split_name}_images.npy"
                 ),
@@ -205,7 +206,11 @@ def _decode(split: Split, size: int, path: Path) -> npt.NDArray[np.uint8]:
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         tqdm(
-            total=total, desc=path.stem, unit="image", leave=False, disable=total <= PROGRESS_ABOVE
+            total=total,
+            desc=f"decoding {path.stem}",
+            unit="image",
+            leave=False,
+            disable=total <= PROGRESS_ABOVE,
         ) as progress,
     ):
         for chunk, failed in zip(

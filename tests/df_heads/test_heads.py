@@ -43,7 +43,7 @@ def plain_attention(layer: BatchAttention, x: Tensor, mask: Tensor) -> Tensor:
         v = x @ weights[-1][rows].T
         if layer.attention == "tied":
             norms = q.norm(dim=1)
-            scores = layer.cosine_scale[h, 0, 0] * (q @ k.T) / norms[:, None] / norms[None]
+            scores = layer.cosine_scale[h] * (q @ k.T) / norms[:, None] / norms[None]
         else:
             scores = q @ k.T / layer.head_dim**0.5
         if layer.attention == "uniform":

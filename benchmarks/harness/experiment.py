@@ -1,0 +1,94 @@
+"""One run as data: what it is, its key, its file name."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from df_heads.benchmarks.harness.errors import InputError
+
+UNTRAINED = "untrained"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides the numbers of one run; equal experiments share one result file.
+
+    Defaults are the paper's recipe (arXiv 2403.18681, "Experiment") where it names a value.
+
+    Attributes:
+        dataset: A name of image_sources.DATASETS.
+        head: A name of df_heads.HEAD_PRESETS, or "untrained" for the backbone before any step.
+        learning_rate: Peak learning rate of the whole batch (paper: tuned, values not given).
+        backbone: A timm model.
+        stem: "imagenet" or "small", see integrations.backbones.
+        views: "separate" or "joint", see integrations.method.
+        image_size: Side of the images in pixels (paper: 32).
+        train_images: Use this many training images, equally many of each class; None for all.
+        epochs: Passes over the training images (paper: at most 1000).
+        batch_size: Images per step, over all devices (paper: 1024).
+        momentum: Momentum of SGD (paper: 0.9).
+        weight_decay: Weight decay (paper: 1e-3).
+        warmup_fraction: Part of the run with rising learning rate (paper: silent).
+        temperature: Temperature of NT-Xent (paper: 0.2).
+        min_scale: Smallest crop, as a part of the image's area (SimCLR: 0.08).
+        color_jitter: Strength of the colour jitter (SimCLR, Appendix B.9: 0.5 for CIFAR).
+        gaussian_blur: Probability of blurring (SimCLR: 0.5).
+        rotation: Largest rotation in degrees, applied to half of the views (the paper rotates and
+            does not say how far).
+        precision: A precision of Lightning's Trainer.
+        seed: Seeds the weights, the order of the images and their views.
+    """
+
+    dataset: str
+    head: str
+    learning_rate: float
+    backbone: str = "resnet18"
+    stem: str = "imagenet"
+    views: str = "separate"
+    image_size: int = 32
+    train_images: int | None = None
+    epochs: int = 1000
+    batch_size: int = 1024
+    momentum: float = 0.9
+    weight_decay: float = 1e-3
+    warmup_fraction: float = 0.1
+    temperature: float = 0.2
+    min_scale: float = 0.08
+    color_jitter: float = 0.5
+    gaussian_blur: float = 0.5
+    rotation: float = 15.0
+    precision: str = "32-true"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        lowest = {"epochs": 0, "batch_size": 2, "image_size": 8, "seed": 0}
+        for name, least in lowest.items():
+            value = getattr(self, name)
+            if value < least:
+                raise InputError(f"{name}={value} is too small; it must be at least {least}.")
+        if self.train_images is not None and self.train_images < 2:
+            raise InputError(f"train_images={self.train_images} is too few; use at least 2.")
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits that differ between experiments that differ."""
+        text = json.dumps(self.config(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        """File name of the run without its ending: readable, and unique by its key."""
+        return f"{self.dataset}-{self.backbone}-{self.head}-{self.epochs}ep-s{self.seed}-{self.key}"
+
+    @property
+    def untrained(self) -> "Experiment":
+        """The same backbone before training; the settings of training are left at defaults."""
+        kept = ("dataset", "backbone", "stem", "image_size", "train_images", "seed")
+        values = {name: getattr(self, name) for name in kept}
+        return Experiment(head=UNTRAINED, learning_rate=0.0, epochs=0, **values)
+
+    def config(self) -> dict[str, Any]:
+        """The fields as plain data."""
+        return dataclasses.asdict(self)

@@ -1,0 +1,107 @@
+"""timm backbones by name, with the stem that small images need."""
+
+import difflib
+from typing import Literal
+
+try:
+    import timm
+except ImportError as error:
+    raise ImportError("df_heads.integrations.backbones needs timm: pip install timm") from error
+import torch
+from torch import nn
+
+Stem = Literal["imagenet", "small"]
+STEMS: tuple[Stem, ...] = ("imagenet", "small")
+
+# A 32 x 32 image becomes 8 x 8 tokens, as the 3x3 stem leaves a ResNet at full resolution.
+SMALL_GRID = 8
+
+
+def build_backbone(
+    name: str, *, stem: Stem = "imagenet", image_size: int = 32, pretrained: bool = False
+) -> nn.Module:
+    """Build a timm model without its classifier: images (N, 3, H, W) to features (N, width).
+
+    Args:
+        name: A timm model, such as "resnet18" or "vit_tiny_patch16_224".
+        stem: "imagenet" keeps the model as timm builds it: a ResNet halves the image twice before
+            its first block, which is what the paper used on 32 x 32 images. "small" is what
+            SimCLR (arXiv 2002.05709, Appendix B.9) and the public CIFAR benchmarks use: a ResNet
+            gets a 3x3 convolution of stride 1 and no max-pooling; a ViT gets patches of
+            image_size / 8 pixels.
+        image_size: Side of the images in pixels. ViTs are built for it; convolutional models take
+            any size.
+        pretrained: Load timm's weights (a download).
+
+    Returns:
+        The model; its `num_features` is the width of the features.
+
+    Raises:
+        ValueError: If timm has no such model, or the stem does not fit it.
+    """
+    if stem not in STEMS:
+        raise ValueError(f"stem={stem!r} is not known; choose 'imagenet' or 'small'.")
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"timm has no backbone {name!r}.{hint} timm.list_models() names them all.")
+    options: dict[str, int] = {}
+    config = timm.get_pretrained_cfg(name)
+    takes_size = config is not None and config.fixed_input_size
+    if takes_size:
+        options["img_size"] = image_size
+        if stem == "small":
+            options["patch_size"] = max(1, image_size // SMALL_GRID)
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+    except (AssertionError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"timm cannot build {name!r} for {image_size} x {image_size} images with "
+            f"stem={stem!r} ({error}); choose another backbone, image size or stem."
+        ) from error
+    if stem == "small" and not takes_size:
+        _use_small_stem(model, name)
+    return model
+
+
+def _use_small_stem(model: nn.Module, name: str) -> None:
+    first = getattr(model, "conv1", None)
+    if not isinstance(model, timm.models.resnet.ResNet) or not isinstance(first, nn.Conv2d):
+        raise ValueError(
+            f"stem='small' is for timm's ResNets with a single first convolution and for ViTs, not "
+            f"for {name!r}; use stem='imagenet'."
+        )
+    model.conv1 = nn.Conv2d(
+        first.in_channels, first.out_channels, kernel_size=3, stride=1, padding=1, bias=False
+    )
+    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    model.maxpool = nn.Identity()
+
+
+def feature_width(backbone: nn.Module, image_size: int = 32) -> int:
+    """Width of a backbone's features: its `num_features`, or measured on one blank image.
+
+    Raises:
+        ValueError: If the backbone does not give one vector per image.
+    """
+    known = getattr(backbone, "num_features", None)
+    if isinstance(known, int):
+        return known
+    first = next(backbone.parameters(), torch.zeros(()))
+    training = {module: module.training for module in backbone.modules()}
+    backbone.eval()
+    try:
+        with torch.no_grad():
+            blank = torch.zeros(
+                1, 3, image_size, image_size, device=first.device, dtype=first.dtype
+            )
+            features = backbone(blank).flatten(start_dim=1)
+    except RuntimeError as error:
+        raise ValueError(
+            f"The backbone does not take images of shape (1, 3, {image_size}, {image_size}) "
+            f"({error}); give it a `num_features` attribute or pass the right image_size."
+        ) from error
+    finally:
+        for module, flag in training.items():
+            module.training = flag
+    return int(features.shape[1])

@@ -1,0 +1,159 @@
+"""What the self-supervised methods share: a backbone, a head and an optimiser."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+try:
+    from lightly.models.utils import get_weight_decay_parameters
+    from lightly.utils.scheduler import CosineWarmupScheduler
+except ImportError as error:
+    raise ImportError(
+        "The methods of df_heads.integrations need lightly 1.6: pip install 'lightly>=1.6,<2'"
+    ) from error
+try:
+    from pytorch_lightning import LightningModule
+except ImportError as error:
+    raise ImportError(
+        "The methods of df_heads.integrations need Lightning: pip install pytorch-lightning"
+    ) from error
+import torch
+from torch import Tensor, nn
+
+from df_heads import FeedForwardProjectionHead, TransformerProjectionHead, build_head
+from df_heads.integrations.backbones import Stem, build_backbone, feature_width
+
+Views = Literal["separate", "joint"]
+
+
+class Method(LightningModule):
+    """Backbone, projection head and optimiser; `forward()` gives backbone features.
+
+    Subclasses add `training_step`.
+
+    Args:
+        backbone: A timm model by name, or any module from images to (N, D) or (N, D, 1, 1).
+        head: A name of df_heads.HEAD_PRESETS or any module from (N, D) to (N, d).
+        views: "separate": each view of the batch is a sequence of its own (N tokens). "joint": all
+            views share one sequence (2 N tokens), so an image can attend to its own other view.
+            The paper does not say which. It matters to heads that mix samples, BatchNorm included.
+        stem: See build_backbone; ignored if backbone is a module.
+        image_size: Side of the images in pixels.
+        learning_rate: Peak learning rate of SGD for the whole batch. The paper tunes it without
+            giving values. Each head needs its own: 0.1 is safe; the Transformer head takes 0.3
+            with warmup and collapses silently at 0.3 without.
+        momentum: Momentum of SGD (paper, "Hyperparameters": 0.9).
+        weight_decay: Weight decay (paper: 1e-3), not applied to biases, norms and scales.
+        warmup_fraction: Part of the run in which the learning rate rises linearly from 0; the
+            rest follows a cosine (paper: cosine annealing; it names no warmup).
+
+    Raises:
+        ValueError: If a name is unknown or a number out of range.
+    """
+
+    def __init__(
+        self,
+        backbone: str | nn.Module = "resnet18",
+        head: str | nn.Module = "transformer",
+        views: Views = "separate",
+        *,
+        stem: Stem = "imagenet",
+        image_size: int = 32,
+        learning_rate: float = 0.1,
+        momentum: float = 0.9,
+        weight_decay: float = 1e-3,
+        warmup_fraction: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if views not in get_args(Views):
+            raise ValueError(f"views={views!r} is not known; choose 'separate' or 'joint'.")
+        if learning_rate <= 0:
+            raise ValueError(f"learning_rate={learning_rate} must be above 0.")
+        if not 0 <= warmup_fraction < 1:
+            raise ValueError(f"warmup_fraction={warmup_fraction} must be at least 0 and below 1.")
+        self.views = views
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.warmup_fraction = warmup_fraction
+        if isinstance(backbone, str):
+            backbone = build_backbone(backbone, stem=stem, image_size=image_size)
+        self.backbone = backbone
+        # Heads draw different amounts of random numbers; what comes after must not depend on it,
+        # so that runs with different heads and the same seed stay paired.
+        with torch.random.fork_rng():
+            if isinstance(head, str):
+                head = build_head(head, feature_width(self.backbone, image_size))
+            self.projection_head = head
+        self.save_hyperparameters(ignore=["backbone", "head"])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Backbone features (N, D) of images (N, 3, H, W)."""
+        features: Tensor = self.backbone(images)
+        return features.flatten(start_dim=1)
+
+    def project(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Projections of each view's features (N, D), with the sequences that `views` names."""
+        if self.views == "joint":
+            joined: Tensor = self.projection_head(torch.cat(list(features)))
+            return list(joined.chunk(len(features)))
+        if isinstance(self.projection_head, TransformerProjectionHead | FeedForwardProjectionHead):
+            return list(self.projection_head(torch.stack(list(features))))
+        return [self.projection_head(view) for view in features]
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """SGD with linear warmup and a cosine over the whole run, stepped every batch.
+
+        Raises:
+            ValueError: If the Trainer has no end to anneal towards.
+        """
+        steps = self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise ValueError(
+                "The cosine schedule needs an end: give the Trainer max_epochs or max_steps."
+            )
+        decayed, free = get_weight_decay_parameters([self.backbone, self.projection_head])
+        # lightly's function also decays bare vectors, such as the scales of attention="tied".
+        free += [p for p in decayed if p.dim() < 2]
+        decayed = [p for p in decayed if p.dim() >= 2]
+        optimizer = torch.optim.SGD(
+            [
+                {"name": "decayed", "params": decayed},
+                {"name": "not_decayed", "params": free, "weight_decay": 0.0},
+            ],
+            lr=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+        )
+        scheduler = CosineWarmupScheduler(
+            optimizer, warmup_epochs=int(self.warmup_fraction * steps), max_epochs=int(steps)
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+
+def two_views(batch: Any) -> tuple[Tensor, Tensor]:
+    """The two views of a lightly batch: (views, ...) with views a list of two image tensors.
+
+    Raises:
+        ValueError: If there are not two views of equal shape, or fewer than two images.
+    """
+    views = batch[0] if isinstance(batch, list | tuple) else batch
+    if not isinstance(views, list | tuple) or len(views) != 2:
+        raise ValueError(
+            "A batch must be (views, ...) with views a list of 2 image tensors, as lightly's "
+            "SimCLRTransform gives them; this one has no such list."
+        )
+    first, second = views
+    if first.shape != second.shape:
+        raise ValueError(
+            f"The two views have shapes {tuple(first.shape)} and {tuple(second.shape)}; they must "
+            "be equal."
+        )
+    if len(first) < 2:
+        raise ValueError(
+            f"The batch holds {len(first)} image; a contrastive loss needs at least 2, for a "
+            "negative. Use a larger batch, or drop_last=True in the DataLoader."
+        )
+    return first, second

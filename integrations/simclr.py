@@ -1,0 +1,89 @@
+"""SimCLR as a LightningModule, with any projection head."""
+
+from collections.abc import Sequence
+from typing import Any
+
+try:
+    from lightly.loss import NTXentLoss
+except ImportError as error:
+    raise ImportError(
+        "df_heads.integrations.simclr needs lightly 1.6: pip install 'lightly>=1.6,<2'"
+    ) from error
+import torch
+from torch import Tensor, nn
+
+from df_heads.integrations.backbones import Stem
+from df_heads.integrations.method import Method, Views, two_views
+
+
+class SimCLR(Method):
+    """SimCLR (arXiv 2002.05709) with the projection head of your choice.
+
+    >>> model = SimCLR(backbone="resnet18", head="transformer", views="separate")
+    >>> trainer.fit(model, dataloader)  # batches as lightly's SimCLRTransform gives them
+    >>> features = model(images)        # backbone features, (N, 512)
+
+    Args:
+        backbone: See Method.
+        head: See Method.
+        views: See Method.
+        temperature: Temperature of NT-Xent (Equation 1; paper, "Hyperparameters": 0.2).
+        gather_distributed: Take the negatives of all processes, not only this one's.
+        stem: See Method.
+        image_size: See Method.
+        learning_rate: See Method.
+        momentum: See Method.
+        weight_decay: See Method.
+        warmup_fraction: See Method.
+
+    Raises:
+        ValueError: If a name is unknown or a number out of range.
+    """
+
+    def __init__(
+        self,
+        backbone: str | nn.Module = "resnet18",
+        head: str | nn.Module = "transformer",
+        views: Views = "separate",
+        *,
+        temperature: float = 0.2,
+        gather_distributed: bool = False,
+        stem: Stem = "imagenet",
+        image_size: int = 32,
+        learning_rate: float = 0.1,
+        momentum: float = 0.9,
+        weight_decay: float = 1e-3,
+        warmup_fraction: float = 0.1,
+    ) -> None:
+        super().__init__(
+            backbone,
+            head,
+            views,
+            stem=stem,
+            image_size=image_size,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            warmup_fraction=warmup_fraction,
+        )
+        if temperature <= 0:
+            raise ValueError(f"temperature={temperature} must be above 0.")
+        self.criterion = NTXentLoss(temperature=temperature, gather_distributed=gather_distributed)
+
+    def loss(self, views: Sequence[Tensor]) -> Tensor:
+        """NT-Xent (Equation 1) of two views, (N, 3, H, W) each."""
+        features = self(torch.cat(list(views))).chunk(2)
+        z0, z1 = self.project(features)
+        # exp(1 / 0.2) apart: the logits need more than the 8 bits of bfloat16.
+        with torch.autocast(z0.device.type, enabled=False):
+            value: Tensor = self.criterion(z0.float(), z1.float())
+        return value
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """NT-Xent of one batch (views, ...), as lightly's SimCLRTransform gives them."""
+        views = two_views(batch)
+        loss = self.loss(views)
+        self.log(
+            "train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(views[0])
+        )
+        return loss

@@ -1,0 +1,75 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from df_heads.benchmarks.harness.errors import InputError
+from df_heads.benchmarks.harness.experiment import Experiment
+from df_heads.benchmarks.harness.results import ResultFolder
+
+
+def experiment(**changes: object) -> Experiment:
+    return dataclasses.replace(Experiment("digits", "transformer-small", 0.3), **changes)
+
+
+def test_equal_experiments_share_a_key_and_every_field_changes_it() -> None:
+    assert experiment().key == experiment().key
+    changed = [
+        experiment(**{field.name: 99 if field.type in (int, float, int | None) else "other"})
+        for field in dataclasses.fields(Experiment)
+    ]
+    assert len({e.key for e in [experiment(), *changed]}) == len(changed) + 1
+
+
+def test_the_untrained_backbone_is_the_same_run_for_every_recipe() -> None:
+    assert experiment(epochs=3, temperature=0.5).untrained == experiment().untrained
+    assert experiment(seed=1).untrained != experiment().untrained
+    assert experiment(image_size=16).untrained != experiment().untrained
+
+
+def test_a_result_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    folder = ResultFolder(tmp_path / "new" / "folder")
+    assert folder.load(experiment()) is None
+    folder.save(experiment(), {"metrics": {"unsupervised": 1.5}}, [{"epoch": 1, "train_loss": 2.0}])
+    result = folder.load(experiment())
+    assert result is not None
+    assert result["metrics"] == {"unsupervised": 1.5}
+    assert result["config"]["head"] == "transformer-small"
+    curve = folder.file(experiment()).with_suffix(".curve.csv").read_text()
+    assert curve == "epoch,train_loss\n1,2.0\n"
+    assert folder.load(experiment(seed=1)) is None
+
+
+def test_files_of_another_config_or_damaged_ones_are_refused_and_kept(tmp_path: Path) -> None:
+    folder = ResultFolder(tmp_path)
+    folder.save(experiment(), {}, [])
+    file = folder.file(experiment(seed=1))
+    text = folder.file(experiment()).read_text()
+    for content, message in ((text, "another config"), (text[:40], "damaged"), ("[]", "no JSON")):
+        file.write_text(content)
+        with pytest.raises(InputError, match=message):
+            folder.load(experiment(seed=1))
+        assert file.read_text() == content
+
+
+def test_an_out_dir_that_is_a_file_gets_one_clear_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be made"):
+        ResultFolder(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": -1}, "epochs=-1 is too small; it must be at least 0"),
+        ({"batch_size": 1}, "batch_size=1 is too small; it must be at least 2"),
+        ({"image_size": 4}, "image_size=4"),
+        ({"seed": -1}, "seed=-1"),
+        ({"train_images": 0}, "train_images=0"),
+    ],
+)
+def test_impossible_experiments_get_one_clear_sentence(
+    changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        experiment(**changes)

@@ -1,0 +1,138 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from df_heads.benchmarks import run_table2
+from df_heads.benchmarks.harness.cli import run_script
+from df_heads.benchmarks.harness.experiment import UNTRAINED
+from df_heads.benchmarks.harness.results import ResultFolder
+
+QUICK = ["--datasets", "digits", "--sizes", "small", "--backbone", "test_resnet", "--epochs", "1"]
+QUICK += [
+    "--image-size",
+    "16",
+    "--train-images",
+    "100",
+    "--batch-size",
+    "50",
+    "--accelerator",
+    "cpu",
+]
+QUICK += ["--no-progress", "--logger", "none"]
+
+
+def save(
+    results: ResultFolder, arguments: list[str], head: str, seed: int, accuracy: float
+) -> None:
+    """A result file as a run writes it, with a chosen accuracy."""
+    args = run_table2.parse(arguments)
+    content: dict[str, Any] = {
+        "metrics": {"unsupervised": accuracy, "supervised": accuracy + 10},
+        "seconds": {"train": 120.0, "evaluate": 1.0},
+        "parameters": {"backbone": 1, "head": 0 if head == UNTRAINED else 2_000_000},
+    }
+    results.save(run_table2.cell(args, "cifar10", head, seed), content, [])
+
+
+def test_the_table_is_made_from_the_result_files(tmp_path: Path) -> None:
+    results = ResultFolder(tmp_path)
+    arguments = ["--datasets", "cifar10", "--sizes", "small", "--seeds", "0", "1"]
+    for seed, accuracies in ((0, (20.0, 70.0, 73.0)), (1, (21.0, 71.0, 76.0))):
+        for head, accuracy in zip(
+            (UNTRAINED, "feedforward-small", "transformer-small"), accuracies, strict=True
+        ):
+            save(results, arguments, head, seed, accuracy)
+    lines = run_table2.table(run_table2.parse(arguments), results).splitlines()
+    header, _, untrained, feedforward, transformer, attention_off = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines
+    )
+    assert untrained[2:6] == ["untrained", "", "", "20.50 ± 0.71"]
+    assert feedforward[3:9] == ["small", "2.00M", "70.50 ± 0.71", "73.49", "80.50 ± 0.71", "80.88"]
+    row = dict(zip(header, transformer, strict=True))
+    assert transformer[5:7] == ["74.50 ± 2.12", "76.65"]
+    assert row["unsup. over FFN"] == "+4.00 ± 1.41"
+    assert row["unsup. over attention off"] == ""
+    assert row["train time"] == "2.0 min"
+    assert row["seeds"] == "2"
+    assert attention_off[2:6] == ["transformer-self", "small", "", "not run"]
+
+
+def test_results_of_another_budget_do_not_enter_the_table(tmp_path: Path) -> None:
+    results = ResultFolder(tmp_path)
+    arguments = ["--datasets", "cifar10", "--sizes", "small", "--heads", "feedforward"]
+    save(results, [*arguments, "--epochs", "5"], "feedforward-small", 0, 30.0)
+    table = run_table2.table(run_table2.parse(arguments), results)
+    assert "30.00" not in table
+    assert table.splitlines()[3].count("not run") == 2
+
+
+@pytest.mark.slow
+def test_the_script_runs_what_is_missing_and_nothing_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*QUICK, "--out-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cache")]
+    assert run_script(run_table2.main, [*arguments, "--heads", "transformer"]) == 0
+    first = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("*.json")}
+    assert len(first) == 2
+    assert run_script(run_table2.main, [*arguments, "--heads", "transformer", "feedforward"]) == 0
+    assert "3 runs, 2 of them done before." in capsys.readouterr().out
+    assert len(list((tmp_path / "out").glob("*.json"))) == 3
+    assert all(file.stat().st_mtime_ns == before for file, before in first.items())
+    assert "| feedforward |" in (tmp_path / "out" / "table2.md").read_text()
+
+
+@pytest.mark.slow
+def test_results_of_other_images_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*QUICK, "--heads", "feedforward", "--epochs", "1"]
+    arguments += ["--out-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cache")]
+    assert run_script(run_table2.main, arguments) == 0
+    for file in (tmp_path / "out").glob("*.json"):
+        result = json.loads(file.read_text())
+        result["data"]["fingerprint"] = "f" * 16
+        file.write_text(json.dumps(result))
+    before = {file: file.read_text() for file in (tmp_path / "out").glob("*.json")}
+    assert run_script(run_table2.main, arguments) == 2
+    assert "was made from other images of digits" in capsys.readouterr().err
+    assert all(file.read_text() == text for file, text in before.items())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--datasets", "cifar11"], "'cifar11' is not known; choose from digits, cifar10"),
+        (["--heads", "mlp"], "'mlp' is not known; choose from feedforward"),
+        (["--sizes", "tiny"], "invalid choice: 'tiny'"),
+        (["--views", "both"], "invalid choice: 'both'"),
+        (["--backbone", "resnet19"], "no backbone 'resnet19'. Did you mean"),
+        (["--batch-size", "1"], "batch_size=1 is too small; it must be at least 2"),
+        (["--batch-size", "101"], "batch_size=101 is more than the 100 training images"),
+        (["--epochs", "-1"], "epochs=-1 is too small"),
+        (["--devices", "0"], "--devices 0 must be at least 1"),
+        (["--learning-rate", "0"], "learning_rate=0.0 must be above 0"),
+        (["--temperature", "-1"], "temperature=-1.0 must be above 0"),
+        (["--datasets", "folder"], "--data-dir"),
+        (["--datasets", "cifar10", "--data-dir", "/no/such/folder"], "/no/such/folder"),
+        (["--accelerator", "gpu"], "no GPU"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    everything = [*QUICK, "--heads", "feedforward", "--out-dir", str(tmp_path / "out")]
+    everything += ["--cache-dir", str(tmp_path / "cache"), *arguments]
+    try:
+        code = run_script(run_table2.main, everything)
+    except SystemExit as stop:  # argparse
+        code = int(str(stop.code))
+    error = capsys.readouterr().err
+    assert code == 2
+    assert message in error
+    assert "Traceback" not in error
+    assert error.count("error:") == 1

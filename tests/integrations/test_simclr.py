@@ -1,0 +1,198 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightly.models.modules import SimCLRProjectionHead
+from pytorch_lightning import Trainer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from df_heads import TransformerProjectionHead
+from df_heads.integrations.simclr import SimCLR
+
+
+def tiny_backbone() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
+    )
+
+
+def tiny_head(**options: Any) -> TransformerProjectionHead:
+    return TransformerProjectionHead(16, 8, 8, num_layers=2, num_heads=2, head_dim=4, **options)
+
+
+def tiny_model(seed: int = 0, **options: Any) -> SimCLR:
+    torch.manual_seed(seed)
+    return SimCLR(tiny_backbone(), **{"head": tiny_head(), "image_size": 16, **options})
+
+
+class LightlyLike(Dataset[Any]):
+    """Items as lightly's LightlyDataset with SimCLRTransform gives them."""
+
+    def __len__(self) -> int:
+        return 64
+
+    def __getitem__(self, index: int) -> tuple[list[Tensor], int, str]:
+        g = torch.Generator().manual_seed(index)
+        image = torch.randn(3, 16, 16, generator=g)
+        noise = 0.1 * torch.randn(2, 3, 16, 16, generator=g)
+        return [image + noise[0], image + noise[1]], index % 4, f"{index}.png"
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> Trainer:
+    return quick_trainer(tmp_path)
+
+
+def quick_trainer(folder: Path, **options: Any) -> Trainer:
+    return Trainer(
+        **{
+            "default_root_dir": folder,
+            "max_epochs": 2,
+            "accelerator": "cpu",
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            **options,
+        }
+    )
+
+
+def loader() -> DataLoader[Any]:
+    return DataLoader(LightlyLike(), batch_size=16, drop_last=True)
+
+
+def nt_xent(z0: Tensor, z1: Tensor, temperature: float) -> Tensor:
+    """Equation 1, one pair at a time."""
+    z = torch.cat([z0, z1])
+    n = len(z0)
+    losses = []
+    for i in range(2 * n):
+        j = (i + n) % (2 * n)
+        sims = torch.stack(
+            [torch.cosine_similarity(z[i], z[k], dim=0) / temperature for k in range(2 * n)]
+        )
+        others = torch.cat([sims[:i], sims[i + 1 :]])
+        losses.append(torch.logsumexp(others, 0) - sims[j])
+    return torch.stack(losses).mean()
+
+
+@pytest.mark.parametrize("views", ["separate", "joint"])
+def test_the_loss_is_equation_1_over_the_named_sequences(views: Any) -> None:
+    model = tiny_model(views=views, temperature=0.3)
+    batch = next(iter(loader()))
+    images = torch.cat(list(batch[0]))
+    f0, f1 = model(images).chunk(2)
+    if views == "separate":
+        z0, z1 = model.projection_head(f0), model.projection_head(f1)
+    else:
+        z0, z1 = model.projection_head(torch.cat([f0, f1])).chunk(2)
+    torch.testing.assert_close(model.loss(batch[0]), nt_xent(z0, z1, 0.3))
+
+
+def test_a_head_of_another_library_sees_one_view_at_a_time() -> None:
+    head = SimCLRProjectionHead(16, 8, 8)
+    model = tiny_model(head=head)
+    f0, f1 = torch.randn(6, 16), 3 * torch.randn(6, 16)
+    z0, z1 = model.project([f0, f1])
+    torch.testing.assert_close(z0, head(f0))
+    torch.testing.assert_close(z1, head(f1))
+
+
+def test_forward_gives_backbone_features() -> None:
+    model = tiny_model()
+    images = torch.randn(5, 3, 16, 16)
+    assert model(images).shape == (5, 16)
+    torch.testing.assert_close(model(images), model.backbone(images).flatten(1))
+
+
+@pytest.mark.parametrize("views", ["separate", "joint"])
+def test_training_lowers_the_loss(views: Any, tmp_path: Path) -> None:
+    model = tiny_model(views=views)
+    batch = next(iter(loader()))
+    before = model.loss(batch[0]).item()
+    trainer = quick_trainer(tmp_path, max_epochs=10)
+    trainer.fit(model, loader())
+    assert float(trainer.callback_metrics["train_loss"]) < before - 0.5
+    assert before < math.log(2 * 16 - 1) + 1
+
+
+def test_the_learning_rate_warms_up_and_ends_near_zero(trainer: Trainer) -> None:
+    rates = []
+
+    class Recorder(SimCLR):
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            rates.append(self.optimizers().param_groups[0]["lr"])
+            return super().training_step(batch, batch_idx)
+
+    model = Recorder(
+        tiny_backbone(), tiny_head(), learning_rate=0.2, warmup_fraction=0.5, image_size=16
+    )
+    trainer.fit(model, loader())
+    assert len(rates) == 8
+    assert rates == sorted(rates[:4]) + sorted(rates[4:], reverse=True)
+    assert max(rates) == pytest.approx(0.2)
+    assert rates[-1] < 0.05
+
+
+def test_weight_decay_spares_biases_norms_and_scales(trainer: Trainer) -> None:
+    model = tiny_model(head=tiny_head(attention="tied"))
+    trainer.fit(model, loader())
+    decayed, free = trainer.optimizers[0].param_groups
+    assert decayed["weight_decay"] == 1e-3
+    assert free["weight_decay"] == 0
+    assert all(p.dim() >= 2 for p in decayed["params"])
+    assert all(p.dim() == 1 for p in free["params"])
+    scales = {id(b.attention.cosine_scale) for b in model.projection_head.blocks}
+    assert scales <= {id(p) for p in free["params"]}
+    both = [id(p) for group in (decayed, free) for p in group["params"]]
+    assert sorted(both) == sorted(id(p) for p in model.parameters())
+
+
+def test_runs_with_different_heads_start_from_the_same_backbone() -> None:
+    states = []
+    for head in ("transformer", "feedforward"):
+        torch.manual_seed(3)
+        model = SimCLR("resnet18", head)
+        states.append((model.backbone.state_dict(), torch.rand(1)))
+    for name, value in states[0][0].items():
+        assert torch.equal(value, states[1][0][name])
+    assert torch.equal(states[0][1], states[1][1])
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ([torch.ones(4, 3, 16, 16), 1], "views a list of 2 image tensors"),
+        (([torch.ones(4, 3, 16, 16)], 1), "views a list of 2 image tensors"),
+        (([torch.ones(4, 3, 16, 16), torch.ones(4, 3, 8, 8)], 1), "they must be equal"),
+        (([torch.ones(1, 3, 16, 16), torch.ones(1, 3, 16, 16)], 1), "holds 1 image; .* at least 2"),
+    ],
+)
+def test_bad_batches_get_one_clear_sentence(batch: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny_model().training_step(batch, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"views": "both"}, "views='both' is not known; choose 'separate' or 'joint'"),
+        ({"head": "resnet"}, "no head 'resnet'"),
+        ({"temperature": 0.0}, "temperature=0.0 must be above 0"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0"),
+        ({"warmup_fraction": 1.0}, "warmup_fraction=1.0 must be at least 0 and below 1"),
+    ],
+)
+def test_bad_options_get_one_clear_sentence(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny_model(**options)
+
+
+def test_a_run_without_an_end_gets_one_clear_sentence(tmp_path: Path) -> None:
+    trainer = quick_trainer(tmp_path, max_epochs=-1)
+    with pytest.raises(ValueError, match="give the Trainer max_epochs or max_steps"):
+        trainer.fit(tiny_model(), loader())
