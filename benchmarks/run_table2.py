@@ -25,7 +25,7 @@ from df_heads.benchmarks.harness.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.images import DATASETS
 from df_heads.benchmarks.harness.paper import TABLE2
 from df_heads.benchmarks.harness.report import duration, gain, markdown_table, millions, percent
-from df_heads.benchmarks.harness.results import ResultFolder
+from df_heads.benchmarks.harness.results import ResultFolder, collapsed
 from df_heads.benchmarks.harness.statistics import paired_gain, summarize
 from df_heads.benchmarks.harness.sweep import run_missing
 
@@ -134,7 +134,7 @@ def _row(dataset: str, backbone: str, head: str, found: Mapping[str, Results]) -
     return [
         dataset,
         backbone,
-        family or head,
+        (family or head) + (" (collapsed)" if any(map(collapsed, results.values())) else ""),
         size if family else "",
         millions(first and first["parameters"]["head"]),
         percent(summarize(list(metric("unsupervised").values()))),

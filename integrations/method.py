@@ -39,12 +39,15 @@ class Method(LightningModule):
         stem: See build_backbone; ignored if backbone is a module.
         image_size: Side of the images in pixels.
         learning_rate: Peak learning rate of SGD for the whole batch. The paper tunes it without
-            giving values. Each head needs its own: 0.1 is safe; the Transformer head takes 0.3
-            with warmup and collapses silently at 0.3 without.
+            giving values. Each head needs its own.
         momentum: Momentum of SGD (paper, "Hyperparameters": 0.9).
         weight_decay: Weight decay (paper: 1e-3), not applied to biases, norms and scales.
         warmup_fraction: Part of the run in which the learning rate rises linearly from 0; the
             rest follows a cosine (paper: cosine annealing; it names no warmup).
+        gradient_clip: Largest norm of the gradient, unless the Trainer's gradient_clip_val says
+            otherwise; None clips nothing. Without it a Transformer head can collapse within its
+            first steps, at any learning rate: all projections become parallel, the loss stays at
+            log(2 N - 1) and the gradient vanishes.
 
     Raises:
         ValueError: If a name is unknown or a number out of range.
@@ -62,6 +65,7 @@ class Method(LightningModule):
         momentum: float = 0.9,
         weight_decay: float = 1e-3,
         warmup_fraction: float = 0.1,
+        gradient_clip: float | None = 1.0,
     ) -> None:
         super().__init__()
         if views not in get_args(Views):
@@ -70,11 +74,14 @@ class Method(LightningModule):
             raise ValueError(f"learning_rate={learning_rate} must be above 0.")
         if not 0 <= warmup_fraction < 1:
             raise ValueError(f"warmup_fraction={warmup_fraction} must be at least 0 and below 1.")
+        if gradient_clip is not None and gradient_clip <= 0:
+            raise ValueError(f"gradient_clip={gradient_clip} must be above 0, or None for none.")
         self.views = views
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
+        self.gradient_clip = gradient_clip
         if isinstance(backbone, str):
             backbone = build_backbone(backbone, stem=stem, image_size=image_size)
         self.backbone = backbone
@@ -99,6 +106,21 @@ class Method(LightningModule):
         if isinstance(self.projection_head, TransformerProjectionHead | FeedForwardProjectionHead):
             return list(self.projection_head(torch.stack(list(features))))
         return [self.projection_head(view) for view in features]
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip to the Trainer's gradient_clip_val, or else to gradient_clip."""
+        self.clip_gradients(
+            optimizer,
+            gradient_clip_val=self.gradient_clip
+            if gradient_clip_val is None
+            else gradient_clip_val,
+            gradient_clip_algorithm=gradient_clip_algorithm,
+        )
 
     def configure_optimizers(self) -> dict[str, Any]:
         """SGD with linear warmup and a cosine over the whole run, stepped every batch.

@@ -35,6 +35,7 @@ class SimCLR(Method):
         momentum: See Method.
         weight_decay: See Method.
         warmup_fraction: See Method.
+        gradient_clip: See Method.
 
     Raises:
         ValueError: If a name is unknown or a number out of range.
@@ -54,6 +55,7 @@ class SimCLR(Method):
         momentum: float = 0.9,
         weight_decay: float = 1e-3,
         warmup_fraction: float = 0.1,
+        gradient_clip: float | None = 1.0,
     ) -> None:
         super().__init__(
             backbone,
@@ -65,6 +67,7 @@ class SimCLR(Method):
             momentum=momentum,
             weight_decay=weight_decay,
             warmup_fraction=warmup_fraction,
+            gradient_clip=gradient_clip,
         )
         if temperature <= 0:
             raise ValueError(f"temperature={temperature} must be above 0.")

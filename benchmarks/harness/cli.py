@@ -63,6 +63,12 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         help="part of the run with rising learning rate (default: %(default)s)",
     )
     recipe.add_argument(
+        "--gradient-clip",
+        type=float,
+        default=FIELD_DEFAULTS["gradient_clip"],
+        help="largest norm of the gradient (default: %(default)s)",
+    )
+    recipe.add_argument(
         "--weight-decay",
         type=float,
         default=FIELD_DEFAULTS["weight_decay"],
@@ -160,6 +166,7 @@ def experiment_from(
         batch_size=args.batch_size,
         weight_decay=args.weight_decay,
         warmup_fraction=args.warmup_fraction,
+        gradient_clip=args.gradient_clip,
         temperature=args.temperature,
         precision=args.precision,
     )

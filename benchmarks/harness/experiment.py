@@ -31,6 +31,7 @@ class Experiment:
         momentum: Momentum of SGD (paper: 0.9).
         weight_decay: Weight decay (paper: 1e-3).
         warmup_fraction: Part of the run with rising learning rate (paper: silent).
+        gradient_clip: Largest norm of the gradient (paper: silent).
         temperature: Temperature of NT-Xent (paper: 0.2).
         min_scale: Smallest crop, as a part of the image's area (SimCLR: 0.08).
         color_jitter: Strength of the colour jitter (SimCLR, Appendix B.9: 0.5 for CIFAR).
@@ -54,6 +55,7 @@ class Experiment:
     momentum: float = 0.9
     weight_decay: float = 1e-3
     warmup_fraction: float = 0.1
+    gradient_clip: float = 1.0
     temperature: float = 0.2
     min_scale: float = 0.08
     color_jitter: float = 0.5

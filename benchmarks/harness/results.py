@@ -67,6 +67,14 @@ class ResultFolder:
         write_json(self.file(experiment), {**header, **result})
 
 
+def collapsed(result: Mapping[str, Any]) -> bool:
+    """Whether a run ended with the loss that parallel projections give, within 1 %."""
+    metrics = result["metrics"]
+    if "final_train_loss" not in metrics:
+        return False
+    return bool(metrics["final_train_loss"] > 0.99 * metrics["collapse_loss"])
+
+
 def read_json(file: Path) -> dict[str, Any]:
     """Read a JSON object.
 

@@ -134,8 +134,8 @@ def run(
     }
     if curve.rows:
         metrics["final_train_loss"] = curve.rows[-1]["train_loss"]
-        # The loss when all projections are parallel, which a collapsed head gives (2N - 1 others).
-        metrics["collapse_loss"] = math.log(2 * experiment.batch_size / machine.devices - 1)
+        # What all projections parallel give: each is as similar to its pair as to all others.
+        metrics["collapse_loss"] = math.log(2 * experiment.batch_size - 1)
     content = {
         "data": {
             "name": data.name,
@@ -265,6 +265,7 @@ def _model(experiment: Experiment, machine: Machine) -> SimCLR:
             momentum=experiment.momentum,
             weight_decay=experiment.weight_decay,
             warmup_fraction=experiment.warmup_fraction,
+            gradient_clip=experiment.gradient_clip,
         )
     except ValueError as error:
         raise InputError(str(error)) from error

@@ -59,6 +59,19 @@ def test_the_table_is_made_from_the_result_files(tmp_path: Path) -> None:
     assert attention_off[2:6] == ["transformer-self", "small", "", "not run"]
 
 
+def test_a_collapsed_run_is_marked(tmp_path: Path) -> None:
+    results = ResultFolder(tmp_path)
+    arguments = ["--datasets", "cifar10", "--sizes", "small", "--heads", "transformer"]
+    experiment = run_table2.cell(run_table2.parse(arguments), "cifar10", "transformer-small", 0)
+    for loss, mark in ((6.0, False), (7.62, True)):
+        save(results, arguments, "transformer-small", 0, 50.0)
+        result = json.loads(results.file(experiment).read_text())
+        result["metrics"] |= {"final_train_loss": loss, "collapse_loss": 7.624}
+        results.file(experiment).write_text(json.dumps(result))
+        table = run_table2.table(run_table2.parse(arguments), results)
+        assert ("transformer (collapsed)" in table) == mark
+
+
 def test_results_of_another_budget_do_not_enter_the_table(tmp_path: Path) -> None:
     results = ResultFolder(tmp_path)
     arguments = ["--datasets", "cifar10", "--sizes", "small", "--heads", "feedforward"]

@@ -1,7 +1,7 @@
 import copy
 import math
 import re
-import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +20,15 @@ from df_heads.evaluation import (
     nearest_neighbor_accuracy,
     stratified_subset,
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    # Thousands of tiny operations: on a busy machine, threads wait for each other for seconds.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -86,13 +95,20 @@ def test_nearest_neighbor_equals_sklearn_whatever_the_offset(offset: float) -> N
 
 
 def test_nearest_neighbor_resolves_tight_pairs_in_clusters_far_apart() -> None:
-    # Centring cannot help here: within-cluster distances are 1e-6 of the distance to the mean.
-    features, labels = clusters(600, 6, 5, spread=0.7)
-    features = features.double()
-    features[::2] += 1e6
+    # Centring cannot help here: distances inside a cluster are 1e-6 of those to the mean.
+    features, labels = clusters(1000, 6, 20, spread=1.0)
+    features = (features * 2**10).round().double() / 2**10
+    features[::2] += 3e6
     expected = sklearn_nearest_neighbor(features, labels)
     assert 0.3 < expected < 0.95
     assert nearest_neighbor_accuracy(features, labels) == expected
+
+
+def test_nearest_neighbor_survives_an_offset_that_swamps_float64_squares() -> None:
+    features, labels = clusters(400, 6, 5, spread=1.0)
+    features = (features * 2**10).round().double() / 2**10
+    expected = nearest_neighbor_accuracy(features, labels)
+    assert nearest_neighbor_accuracy(features + 2.0**30, labels) == expected
 
 
 def test_nearest_neighbor_is_invariant_to_chunks_order_and_scale() -> None:
@@ -138,8 +154,27 @@ def test_metrics_accept_small_label_dtypes_gradients_and_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         low = nearest_neighbor_accuracy(features.clone().requires_grad_(), labels.to(torch.uint8))
         probe = linear_probe_accuracy(*split)
+        weight, bias = fit_softmax_regression(features, (labels - 2) // 3, l2=1e-2)
     assert low == expected
     assert probe == linear_probe_accuracy(*split)
+    exact = fit_softmax_regression(features.double(), (labels - 2) // 3, l2=1e-2)
+    assert torch.equal(weight, exact[0])
+    assert torch.equal(bias, exact[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_metrics_work_in_inference_mode_as_in_lightning_validation(dtype: torch.dtype) -> None:
+    features, labels = clusters(240, 16, 4, spread=2.0)
+    expected = linear_probe_accuracy(features[:160], labels[:160], features[160:], labels[160:])
+    targets = (labels - 2) // 3
+    weight, _ = fit_softmax_regression(features.to(dtype), targets, l2=1e-2)
+    with torch.inference_mode():
+        x, y = features.to(dtype) * 1, labels * 1
+        assert x.is_inference()
+        assert linear_probe_accuracy(x[:160], y[:160], x[160:], y[160:]) == expected
+        assert torch.equal(fit_softmax_regression(x, targets * 1, l2=1e-2)[0], weight)
+        nearest_neighbor_accuracy(x, y)
+        knn_accuracy(x, y, x, y, temperature=0.1)
 
 
 # ---------------------------------------------------------------- k nearest neighbours
@@ -259,9 +294,9 @@ def test_probe_is_invariant_to_affine_features_and_ignores_constant_columns() ->
     scale, shift = torch.logspace(-3, 3, 10).double(), 100 * torch.arange(10)
     moved = [x.double() * scale + shift for x in (train, test)]
     assert linear_probe_accuracy(moved[0], train_labels, moved[1], test_labels) == expected
-    # 0.1 has a mean that rounds; the test set's values there are outrageous.
-    wide_train = torch.cat([train, torch.full((600, 1), 0.1), torch.zeros(600, 1)], dim=1)
-    wide_test = torch.cat([test, torch.full((300, 2), 1e9)], dim=1)
+    constants = torch.rand(40, generator=generator(), dtype=torch.float64)
+    wide_train = torch.cat([train.double(), constants.expand(600, 40)], dim=1)
+    wide_test = torch.cat([test.double(), torch.full((300, 40), 1e9).double()], dim=1)
     assert linear_probe_accuracy(wide_train, train_labels, wide_test, test_labels) == expected
 
 
@@ -311,7 +346,7 @@ def test_stratified_subset_draws_each_class_by_its_share() -> None:
     drawn = stratified_subset(labels, 0.1, 0)
     assert drawn.dtype == torch.int64
     assert (drawn.diff() > 0).all()
-    values, found = labels[drawn].unique(return_counts=True)
+    values, found = torch.unique(labels[drawn], return_counts=True)
     expected = {-1: 4, 2: 1, 4: 10, 9: 1}
     assert dict(zip(values.tolist(), found.tolist(), strict=True)) == expected
 
@@ -400,7 +435,7 @@ def test_probe_on_extracted_features_leaves_the_backbone_alone() -> None:
     backbone = Backbone()
     images, labels = torch.randn(60, 3, 8, 8), torch.arange(60) % 3
     before = copy.deepcopy(backbone.state_dict())
-    features = extract_features(backbone, images.split(20))
+    features = extract_features(backbone, torch.split(images, 20))
     linear_probe_accuracy(features, labels, features, labels, train_fraction=0.5)
     knn_accuracy(features, labels, features, labels)
     nearest_neighbor_accuracy(features, labels)
@@ -501,8 +536,8 @@ def test_settings_out_of_range(call: Any, message: str) -> None:
 def test_arrays_that_are_not_tensors_are_named() -> None:
     with pytest.raises(TypeError, match=r"features .* ndarray; .* torch.as_tensor"):
         nearest_neighbor_accuracy(X.numpy(), Y)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="test_labels .* list"):
-        knn_accuracy(X, Y, X, Y.tolist())
+    with pytest.raises(TypeError, match=r"test_labels .* list"):
+        knn_accuracy(X, Y, X, Y.tolist())  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -517,9 +552,3 @@ def test_cuda_agrees_with_cpu() -> None:
         assert metric(*moved) == metric(*split)
         assert metric(moved[0], split[1], split[2], moved[3]) == metric(*split)
     assert torch.equal(stratified_subset(labels.cuda(), 0.3).cpu(), stratified_subset(labels, 0.3))
-
-
-def test_well_formed_calls_warn_nothing() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        linear_probe_accuracy(X, Y, X, Y, train_fraction=0.5)

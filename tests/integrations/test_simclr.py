@@ -152,6 +152,30 @@ def test_weight_decay_spares_biases_norms_and_scales(trainer: Trainer) -> None:
     assert sorted(both) == sorted(id(p) for p in model.parameters())
 
 
+@pytest.mark.parametrize(
+    ("own", "trainers", "bound"), [(1e-3, None, 1e-3), (1e-3, 1e-4, 1e-4), (None, None, math.inf)]
+)
+def test_gradients_are_clipped(
+    own: float | None, trainers: float | None, bound: float, tmp_path: Path
+) -> None:
+    norms = []
+
+    class Recorder(SimCLR):
+        def on_before_optimizer_step(self, optimizer: Any) -> None:
+            norms.append(torch.stack([p.grad.norm() for p in self.parameters()]).norm().item())
+
+        def optimizer_step(self, *args: Any, **options: Any) -> None:
+            super().optimizer_step(*args, **options)
+            norms.append(torch.stack([p.grad.norm() for p in self.parameters()]).norm().item())
+
+    model = Recorder(tiny_backbone(), tiny_head(), image_size=16, gradient_clip=own)
+    quick_trainer(tmp_path, gradient_clip_val=trainers).fit(model, loader())
+    before, after = norms[::2], norms[1::2]
+    for raw, clipped in zip(before, after, strict=True):
+        assert raw > 1e-2
+        assert clipped == pytest.approx(min(raw, bound), rel=1e-3)
+
+
 def test_runs_with_different_heads_start_from_the_same_backbone() -> None:
     states = []
     for head in ("transformer", "feedforward"):
@@ -184,6 +208,7 @@ def test_bad_batches_get_one_clear_sentence(batch: Any, message: str) -> None:
         ({"head": "resnet"}, "no head 'resnet'"),
         ({"temperature": 0.0}, "temperature=0.0 must be above 0"),
         ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0"),
+        ({"gradient_clip": 0.0}, "gradient_clip=0.0 must be above 0"),
         ({"warmup_fraction": 1.0}, "warmup_fraction=1.0 must be at least 0 and below 1"),
     ],
 )
