@@ -37,7 +37,7 @@ SMOKE = {
     "datasets": ["digits"],
     "sizes": ["small"],
     "image_size": 16,
-    "epochs": 30,
+    "epochs": 12,
     "batch_size": 128,
     "backbone": "resnet18",
 }

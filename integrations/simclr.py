@@ -51,7 +51,7 @@ class SimCLR(Method):
         gather_distributed: bool = False,
         stem: Stem = "imagenet",
         image_size: int = 32,
-        learning_rate: float = 0.1,
+        learning_rate: float = 0.3,
         momentum: float = 0.9,
         weight_decay: float = 1e-3,
         warmup_fraction: float = 0.1,

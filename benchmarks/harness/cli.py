@@ -11,7 +11,6 @@ from typing import get_args
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
 from df_heads.benchmarks.harness.images import load_images
-from df_heads.benchmarks.harness.recipes import default_learning_rate
 from df_heads.benchmarks.harness.sweep import DataSource
 from df_heads.benchmarks.harness.training import Machine, quiet_lightning
 from df_heads.integrations.backbones import STEMS
@@ -54,7 +53,10 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         help="images per step over all devices (default: %(default)s)",
     )
     recipe.add_argument(
-        "--learning-rate", type=float, help="peak (default: feed-forward 0.1, Transformer 0.3)"
+        "--learning-rate",
+        type=float,
+        default=FIELD_DEFAULTS["learning_rate"],
+        help="peak (default: %(default)s)",
     )
     recipe.add_argument(
         "--warmup-fraction",
@@ -151,13 +153,12 @@ def experiment_from(
     args: argparse.Namespace, *, dataset: str, head: str, backbone: str, seed: int
 ) -> Experiment:
     """The experiment of one cell, the rest of it from the shared flags."""
-    rate = args.learning_rate
     return Experiment(
         dataset=dataset,
         head=head,
         backbone=backbone,
         seed=seed,
-        learning_rate=default_learning_rate(head) if rate is None else rate,
+        learning_rate=args.learning_rate,
         stem=args.stem,
         views=args.views,
         image_size=args.image_size,

@@ -20,7 +20,6 @@ class Experiment:
     Attributes:
         dataset: A name of image_sources.DATASETS.
         head: A name of df_heads.HEAD_PRESETS, or "untrained" for the backbone before any step.
-        learning_rate: Peak learning rate of the whole batch (paper: tuned, values not given).
         backbone: A timm model.
         stem: "imagenet" or "small", see integrations.backbones.
         views: "separate" or "joint", see integrations.method.
@@ -28,6 +27,8 @@ class Experiment:
         train_images: Use this many training images, equally many of each class; None for all.
         epochs: Passes over the training images (paper: at most 1000).
         batch_size: Images per step, over all devices (paper: 1024).
+        learning_rate: Peak learning rate of SGD (paper: tuned, value not given). On the digits of
+            `run_table2.py --smoke`, 150 steps, 0.3 beat 0.1 for both heads.
         momentum: Momentum of SGD (paper: 0.9).
         weight_decay: Weight decay (paper: 1e-3).
         warmup_fraction: Part of the run with rising learning rate (paper: silent).
@@ -44,7 +45,6 @@ class Experiment:
 
     dataset: str
     head: str
-    learning_rate: float
     backbone: str = "resnet18"
     stem: str = "imagenet"
     views: str = "separate"
@@ -52,6 +52,7 @@ class Experiment:
     train_images: int | None = None
     epochs: int = 1000
     batch_size: int = 1024
+    learning_rate: float = 0.3
     momentum: float = 0.9
     weight_decay: float = 1e-3
     warmup_fraction: float = 0.1
@@ -89,7 +90,7 @@ class Experiment:
         """The same backbone before training; the settings of training are left at defaults."""
         kept = ("dataset", "backbone", "stem", "image_size", "train_images", "seed")
         values = {name: getattr(self, name) for name in kept}
-        return Experiment(head=UNTRAINED, learning_rate=0.0, epochs=0, **values)
+        return Experiment(head=UNTRAINED, epochs=0, **values)
 
     def config(self) -> dict[str, Any]:
         """The fields as plain data."""

@@ -98,14 +98,15 @@ class TwoViews(LightningDataModule):
         generator.manual_seed(
             int(np.random.SeedSequence(draw).generate_state(1, np.uint64)[0] >> 1)
         )
-        return [self.augment(images, generator), self.augment(images, generator)], labels
+        augment = self.augment.to(images.device)
+        return [augment(images, generator), augment(images, generator)], labels
 
 
 def evaluation_batches(images: npt.NDArray[np.uint8], augment: SimCLRAugment) -> Iterator[Tensor]:
     """The images in order, normalised and not augmented, (B, 3, S, S) at a time."""
     for start in range(0, len(images), EVALUATION_BATCH):
         part = np.array(images[start : start + EVALUATION_BATCH])
-        yield augment.normalize(torch.from_numpy(part))
+        yield augment.normalize(torch.from_numpy(part).to(augment.mean.device))
 
 
 def _already_a_batch(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from df_heads.benchmarks.harness.results import ResultFolder
 
 
 def experiment(**changes: object) -> Experiment:
-    return dataclasses.replace(Experiment("digits", "transformer-small", 0.3), **changes)
+    return dataclasses.replace(Experiment("digits", "transformer-small"), **changes)
 
 
 def test_equal_experiments_share_a_key_and_every_field_changes_it() -> None:

@@ -1,0 +1,133 @@
+"""Time and memory of a head alone: one forward and backward pass over N samples."""
+
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from df_heads.benchmarks.harness.errors import InputError
+from df_heads.heads import TransformerProjectionHead
+
+WIDTH, LAYERS, HEADS, HEAD_DIM = 128, 5, 8, 64  # the paper's small head
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of one pass: median, smallest and largest of the repeats."""
+
+    median: float
+    low: float
+    high: float
+
+
+def build_ours() -> nn.Module:
+    """The small head, tokens in and tokens out."""
+    return TransformerProjectionHead(
+        WIDTH, WIDTH, WIDTH, num_layers=LAYERS, num_heads=HEADS, head_dim=HEAD_DIM
+    )
+
+
+def build_x_transformers() -> nn.Module:
+    """x-transformers' encoder of equal shape with its fused ("flash") attention.
+
+    Raises:
+        InputError: If x-transformers is not installed.
+    """
+    try:
+        from x_transformers import Encoder
+    except ImportError as error:
+        raise InputError(
+            "--head compares with x-transformers: pip install x-transformers"
+        ) from error
+    encoder: nn.Module = Encoder(
+        dim=WIDTH,
+        depth=LAYERS,
+        heads=HEADS,
+        attn_dim_head=HEAD_DIM,
+        attn_flash=True,
+        ff_mult=4,
+        pre_norm=False,
+        use_abs_pos_emb=False,
+    )
+    return nn.Sequential(nn.Linear(WIDTH, WIDTH), encoder)
+
+
+def time_alternately(
+    modules: Mapping[str, nn.Module], tokens: int, *, device: torch.device, repeats: int
+) -> dict[str, list[float]]:
+    """Milliseconds of each repeat of each module, taken in turn, so that drift hits them alike."""
+    x = torch.randn(1, tokens, WIDTH, device=device)
+    passes = {name: _pass(module.to(device), x) for name, module in modules.items()}
+    for one_pass in passes.values():  # burn-in: allocations, kernel choice
+        one_pass()
+        one_pass()
+    times: dict[str, list[float]] = {name: [] for name in passes}
+    for _ in range(repeats):
+        for name, one_pass in passes.items():
+            _wait(device)
+            started = time.perf_counter()
+            one_pass()
+            _wait(device)
+            times[name].append(1e3 * (time.perf_counter() - started))
+    return times
+
+
+def summary(times: Sequence[float]) -> Timing:
+    """Median and range."""
+    return Timing(statistics.median(times), min(times), max(times))
+
+
+def peak_memory(tokens: Sequence[int], device: torch.device) -> list[float]:
+    """MiB that one pass of our head adds at its peak, for each number of tokens."""
+    if device.type == "cuda":
+        return [_peak_on_cuda(n, device) for n in tokens]
+    if sys.platform not in ("linux", "darwin"):
+        raise InputError(f"peak memory cannot be read on {sys.platform}; run on Linux or macOS.")
+    # A process's peak never falls: a new process for each number.
+    spawn = multiprocessing.get_context("spawn")
+    peaks = []
+    for n in tokens:
+        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+            peaks.append(pool.submit(_peak_of_process, n).result())
+    return peaks
+
+
+def _peak_on_cuda(tokens: int, device: torch.device) -> float:
+    one_pass = _pass(build_ours().to(device), torch.randn(1, tokens, WIDTH, device=device))
+    one_pass()
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    one_pass()
+    return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+
+
+def _peak_of_process(tokens: int) -> float:
+    head = build_ours()
+    # A small pass first: libraries, threads and gradients are not what grows with the tokens.
+    _pass(head, torch.randn(1, 64, WIDTH))()
+    one_pass = _pass(head, torch.randn(1, tokens, WIDTH))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    one_pass()
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return grown / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _pass(module: nn.Module, x: Tensor) -> Callable[[], None]:
+    def one_pass() -> None:
+        module.zero_grad(set_to_none=False)
+        torch.autograd.backward(module(x).square().mean())
+
+    return one_pass
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
