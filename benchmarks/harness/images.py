@@ -24,7 +24,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from df_heads.benchmarks.harness.errors import InputError
-from df_heads.benchmarks.harness.image_sources import DATASETS, Contents, Source, Split, locate
+from df_heads.benchmarks.harness.image_contents import Contents, Split
+from df_heads.benchmarks.harness.image_sources import DATASETS, Source, locate
 
 __all__ = ["DATASETS", "ImageData", "Source", "default_cache_dir", "load_images"]
 

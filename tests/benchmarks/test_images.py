@@ -649,7 +649,7 @@ def test_download(data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, give
     assert len(found.train_labels) == 20
     root = data if given else cache / "downloads"
     assert [entry.name for entry in root.iterdir()] == ["MNIST"]
-    monkeypatch.setattr(image_sources, "_download", None)
+    monkeypatch.setattr(image_sources, "download_torchvision", None)
     assert len(load_images("mnist", data_dir=where, cache_dir=cache).train_labels) == 20
 
 
