@@ -136,7 +136,7 @@ def _row(dataset: str, backbone: str, head: str, found: Mapping[str, Results]) -
         backbone,
         (family or head) + (" (collapsed)" if any(map(collapsed, results.values())) else ""),
         size if family else "",
-        millions(first and first["parameters"]["head"]),
+        millions(first["parameters"]["head"] if first else None),
         percent(summarize(list(metric("unsupervised").values()))),
         f"{paper.unsupervised:.2f}" if paper else "",
         percent(summarize(list(metric("supervised").values()))),

@@ -1,5 +1,6 @@
 """Multi-head attention whose sequence is the batch."""
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -79,7 +80,7 @@ class BatchAttention(nn.Module):
         if self.attention == "self":
             mixed = self._keep_own_value(v, attn_mask)
         else:
-            mixed = self._attend_in_sequences(q, k, v, attn_mask)
+            mixed = self._attend_in_sequences((q, k, v), attn_mask)
         out: Tensor = self.to_out(rearrange(mixed, "s h n d -> s n (h d)"))
         return out
 
@@ -107,31 +108,28 @@ class BatchAttention(nn.Module):
             v = v * F.dropout(torch.ones_like(v[..., :1]), self.dropout)
         return v
 
-    def _attend_in_sequences(
-        self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None
-    ) -> Tensor:
-        tokens, length = q.shape[-2], self.sequence_length
+    def _attend_in_sequences(self, qkv: Sequence[Tensor], attn_mask: Tensor | None) -> Tensor:
+        (sequences, _, tokens, _), length = qkv[0].shape, self.sequence_length
         if length is None or tokens <= length:
-            return self._attend(q, k, v, attn_mask)
+            return self._attend(qkv, attn_mask)
         # The shorter last sequence attends by itself: exact, and the full ones need no padding
         # mask, which would rule out the fused kernels.
         full = tokens - tokens % length
-        cut = [
-            rearrange(t[..., :full, :], "s h (g l) d -> (s g) h l d", l=length) for t in (q, k, v)
-        ]
-        blocks = (
-            None if attn_mask is None else _diagonal_blocks(attn_mask, full, length, q.shape[0])
-        )
-        mixed = rearrange(self._attend(*cut, blocks), "(s g) h l d -> s h (g l) d", s=q.shape[0])
+        cut = [rearrange(t[..., :full, :], "s h (g l) d -> (s g) h l d", l=length) for t in qkv]
+        blocks = None
+        if attn_mask is not None:
+            blocks = _diagonal_blocks(attn_mask, full, length, sequences)
+        mixed = rearrange(self._attend(cut, blocks), "(s g) h l d -> s h (g l) d", s=sequences)
         if full == tokens:
             return mixed
-        rest = [t[..., full:, :] for t in (q, k, v)]
+        rest = [t[..., full:, :] for t in qkv]
         corner = None if attn_mask is None else attn_mask[..., full:, full:]
-        return torch.cat([mixed, self._attend(*rest, corner)], dim=-2)
+        return torch.cat([mixed, self._attend(rest, corner)], dim=-2)
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None) -> Tensor:
+    def _attend(self, qkv: Sequence[Tensor], attn_mask: Tensor | None) -> Tensor:
         if attn_mask is not None and attn_mask.dim() == 3:
             attn_mask = attn_mask.unsqueeze(1)
+        q, k, v = qkv
         dropout = self.dropout if self.training else 0.0
         return F.scaled_dot_product_attention(
             q, k, v, attn_mask=attn_mask, dropout_p=dropout, scale=self.softmax_scale

@@ -199,10 +199,11 @@ class TransformerBlock(nn.Module):
         """Map tokens (S, N, dim) to tokens (S, N, dim); attn_mask as in BatchAttention."""
         if self.norm_first:
             x = x + self.dropout(self.attention(self.attention_norm(x), attn_mask))
-            return x + self.mlp(self.mlp_norm(x))
-        x = self.attention_norm(x + self.dropout(self.attention(x, attn_mask)))
-        out: Tensor = self.mlp_norm(x + self.mlp(x))
-        return out
+            x = x + self.mlp(self.mlp_norm(x))
+        else:
+            x = self.attention_norm(x + self.dropout(self.attention(x, attn_mask)))
+            x = self.mlp_norm(x + self.mlp(x))
+        return x
 
 
 class FeedForwardProjectionHead(nn.Module):

@@ -1,7 +1,7 @@
 """timm backbones by name, with the stem that small images need."""
 
 import difflib
-from typing import Literal
+from typing import Any, Literal
 
 try:
     import timm
@@ -45,7 +45,7 @@ def build_backbone(
         near = difflib.get_close_matches(name, timm.list_models(), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"timm has no backbone {name!r}.{hint} timm.list_models() names them all.")
-    options: dict[str, int] = {}
+    options: dict[str, Any] = {}
     config = timm.get_pretrained_cfg(name)
     takes_size = config is not None and config.fixed_input_size
     if takes_size:
@@ -72,11 +72,10 @@ def _use_small_stem(model: nn.Module, name: str) -> None:
             f"stem='small' is for timm's ResNets with a single first convolution and for ViTs, not "
             f"for {name!r}; use stem='imagenet'."
         )
-    model.conv1 = nn.Conv2d(
-        first.in_channels, first.out_channels, kernel_size=3, stride=1, padding=1, bias=False
-    )
-    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
-    model.maxpool = nn.Identity()
+    stem = nn.Conv2d(3, first.out_channels, kernel_size=3, stride=1, padding=1, bias=False)
+    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")  # as timm does
+    model.set_submodule("conv1", stem)
+    model.set_submodule("maxpool", nn.Identity())
 
 
 def feature_width(backbone: nn.Module, image_size: int = 32) -> int:

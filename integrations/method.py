@@ -12,6 +12,7 @@ except ImportError as error:
     ) from error
 try:
     from pytorch_lightning import LightningModule
+    from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 except ImportError as error:
     raise ImportError(
         "The methods of df_heads.integrations need Lightning: pip install pytorch-lightning"
@@ -122,7 +123,7 @@ class Method(LightningModule):
             gradient_clip_algorithm=gradient_clip_algorithm,
         )
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """SGD with linear warmup and a cosine over the whole run, stepped every batch.
 
         Raises:

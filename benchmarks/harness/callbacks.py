@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks.progress import ProgressBar
+from pytorch_lightning.callbacks import ProgressBar
 from tqdm.auto import tqdm
 
 # On a GPU reading the loss waits for the device, so it is looked at now and then.

@@ -5,6 +5,7 @@ import resource
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -41,7 +42,10 @@ def build_x_transformers() -> nn.Module:
         InputError: If x-transformers is not installed.
     """
     try:
-        from x_transformers import Encoder
+        with warnings.catch_warnings():
+            # It still uses torch.jit, which newer torch deprecates.
+            warnings.simplefilter("ignore", FutureWarning)
+            from x_transformers import Encoder
     except ImportError as error:
         raise InputError(
             "--head compares with x-transformers: pip install x-transformers"

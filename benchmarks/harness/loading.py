@@ -1,6 +1,7 @@
 """Batches of uint8 images, turned into two augmented views on the device."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -109,5 +110,5 @@ def evaluation_batches(images: npt.NDArray[np.uint8], augment: SimCLRAugment) ->
         yield augment.normalize(torch.from_numpy(part).to(augment.mean.device))
 
 
-def _already_a_batch(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _already_a_batch(batch: Any) -> Any:
     return batch

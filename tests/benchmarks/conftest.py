@@ -1,8 +1,5 @@
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-import torch
 
 from df_heads.benchmarks.harness.images import ImageData
 
@@ -20,10 +17,3 @@ def tiny_data() -> ImageData:
 
     train, test = split(48), split(20)
     return ImageData("digits", *train, *test, classes=("0", "1"), fingerprint="0" * 16)
-
-
-@pytest.fixture(autouse=True)
-def _random_state_is_restored() -> Iterator[None]:
-    state = torch.random.get_rng_state()
-    yield
-    torch.random.set_rng_state(state)

@@ -83,6 +83,18 @@ def test_a_run_writes_its_result_and_curve(tmp_path: Path, tiny_data: ImageData)
     assert saved["seconds"]["train"] == pytest.approx(sum(float(r["seconds"]) for r in rows))
 
 
+@pytest.mark.parametrize(
+    ("logger", "file"), [("csv", "csv/metrics.csv"), ("tensorboard", "tensorboard/events.*")]
+)
+def test_the_loss_is_logged(logger: str, file: str, tmp_path: Path, tiny_data: ImageData) -> None:
+    results, brief = ResultFolder(tmp_path), dataclasses.replace(TINY, epochs=1)
+    run(brief, tiny_data, results, dataclasses.replace(MACHINE, logger=logger, progress=True))
+    logs = list(results.work_dir(brief).glob(file))
+    assert len(logs) == 1
+    if logger == "csv":
+        assert "train_loss_step" in logs[0].read_text()
+
+
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(
     tmp_path: Path, tiny_data: ImageData
 ) -> None:
