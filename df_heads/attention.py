@@ -99,6 +99,45 @@ class BatchAttention(nn.Module):
             return torch.zeros_like(parts[0]), parts[1], parts[2]
         return parts[0], parts[1], parts[2]
 
+    @torch.no_grad()
+    def attention_weights(
+        self, x: Tensor, attn_mask: Tensor | None = None, *, heads: Sequence[int] | None = None
+    ) -> Tensor:
+        """The weights with which forward mixes the values, written out, without gradients.
+
+        They are those before dropout, computed apart from forward and of no effect on it.
+
+        Args:
+            x: Tokens, (S, N, dim).
+            attn_mask: As for forward.
+            heads: Indices of the heads wanted, in that order; None for all.
+
+        Returns:
+            (S, heads, N, N), float32, or float64 for float64 tokens. Row i holds what token i
+            gives to each token and sums to 1; it is 0 if token i may attend to nothing.
+        """
+        chosen = slice(None) if heads is None else list(heads)
+        q, k, v = self.project(x)
+        # The fused kernels take all three in one dtype, and sum and normalise in float32.
+        wide = torch.promote_types(v.dtype, torch.float32)
+        q, k = (t[:, chosen].to(v.dtype).to(wide) for t in (q, k))
+        with torch.autocast(x.device.type, enabled=False):
+            scores = (self.softmax_scale * q) @ k.mT
+        hidden = ~self._visible(x, attn_mask)
+        weights = scores.masked_fill_(hidden, -torch.inf).softmax(dim=-1)
+        # The softmax of a row that sees nothing is 0 / 0.
+        return weights.masked_fill_(hidden, 0.0)
+
+    def _visible(self, x: Tensor, attn_mask: Tensor | None) -> Tensor:
+        """True where token i weighs token j: (N, N), or (S, 1, N, N) for a mask per sequence."""
+        tokens = torch.arange(x.shape[-2], device=x.device)
+        length = 1 if self.attention == "self" else self.sequence_length or len(tokens)
+        sequence = tokens // length
+        visible = sequence[:, None] == sequence
+        if attn_mask is not None:
+            visible = visible & attn_mask
+        return visible if visible.dim() == 2 else visible.unsqueeze(1)
+
     def _keep_own_value(self, v: Tensor, attn_mask: Tensor | None) -> Tensor:
         # The softmax over one visible token is 1, so the attention output is the token's value.
         if attn_mask is not None:

@@ -1,14 +1,13 @@
 """Time and memory of a head alone: one forward and backward pass over N samples."""
 
 import multiprocessing
-import resource
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from df_heads.benchmarks.harness.errors import InputError
 from df_heads.heads import TransformerProjectionHead
 
 WIDTH, LAYERS, HEADS, HEAD_DIM = 128, 5, 8, 64  # the paper's small head
+CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,6 @@ def build_x_transformers() -> nn.Module:
         attn_flash=True,
         ff_mult=4,
         pre_norm=False,
-        use_abs_pos_emb=False,
     )
     return nn.Sequential(nn.Linear(WIDTH, WIDTH), encoder)
 
@@ -92,9 +91,9 @@ def peak_memory(tokens: Sequence[int], device: torch.device) -> list[float]:
     """MiB that one pass of our head adds at its peak, for each number of tokens."""
     if device.type == "cuda":
         return [_peak_on_cuda(n, device) for n in tokens]
-    if sys.platform not in ("linux", "darwin"):
-        raise InputError(f"peak memory cannot be read on {sys.platform}; run on Linux or macOS.")
-    # A process's peak never falls: a new process for each number.
+    if not CLEAR_REFS.exists():
+        raise InputError(f"peak memory is read from {CLEAR_REFS}, on Linux only; run it there.")
+    # A new process each, so that none finds memory that another one left.
     spawn = multiprocessing.get_context("spawn")
     peaks = []
     for n in tokens:
@@ -118,10 +117,15 @@ def _peak_of_process(tokens: int) -> float:
     # A small pass first: libraries, threads and gradients are not what grows with the tokens.
     _pass(head, torch.randn(1, 64, WIDTH))()
     one_pass = _pass(head, torch.randn(1, tokens, WIDTH))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    CLEAR_REFS.write_text("5")  # the peak becomes what is resident now: man 5 proc
+    before = _peak_kib()
     one_pass()
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return grown / (2**20 if sys.platform == "darwin" else 2**10)
+    return (_peak_kib() - before) / 2**10
+
+
+def _peak_kib() -> int:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def _pass(module: nn.Module, x: Tensor) -> Callable[[], None]:

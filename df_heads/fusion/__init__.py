@@ -1,0 +1,39 @@
+"""Measuring Deep Fusion: attention maps of any head, measures on them, and the paper's theory.
+
+>>> from df_heads.fusion import record_attention, same_class_mass
+>>> with record_attention(head) as maps:
+...     head(x)
+>>> same_class_mass(maps[0], labels).others  # per sequence and head
+
+Attention maps are measured by ``same_class_mass``, ``sharpness`` and ``attention_entropy``, token
+embeddings by ``silhouette`` and ``neighbor_purity``, labelled samples in subspaces by
+``cluster_integrity``.
+"""
+
+from df_heads.fusion.integrity import ClusterIntegrity, cluster_bases, cluster_integrity
+from df_heads.fusion.measures import (
+    SameClassMass,
+    attention_entropy,
+    same_class_mass,
+    sharpness,
+)
+from df_heads.fusion.recording import AttentionMaps, record_attention
+from df_heads.fusion.theory import noise_bounds, theorem1_weights, theorem2_factor
+from df_heads.fusion.tokens import neighbor_purity, silhouette
+
+__all__ = [
+    "AttentionMaps",
+    "ClusterIntegrity",
+    "SameClassMass",
+    "attention_entropy",
+    "cluster_bases",
+    "cluster_integrity",
+    "neighbor_purity",
+    "noise_bounds",
+    "record_attention",
+    "same_class_mass",
+    "sharpness",
+    "silhouette",
+    "theorem1_weights",
+    "theorem2_factor",
+]
