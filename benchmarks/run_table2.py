@@ -23,6 +23,7 @@ from df_heads.benchmarks.harness.cli import (
 )
 from df_heads.benchmarks.harness.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.images import DATASETS
+from df_heads.benchmarks.harness.machine import is_first_process
 from df_heads.benchmarks.harness.paper import TABLE2
 from df_heads.benchmarks.harness.report import duration, gain, markdown_table, millions, percent
 from df_heads.benchmarks.harness.results import ResultFolder, collapsed
@@ -161,6 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for head in presets(args)
     ]
     failures = run_missing(experiments, source_from(args), results, machine)
+    if not is_first_process():
+        return 1 if failures else 0
     text = table(args, results)
     file = results.path / "table2.md"
     file.write_text(text + "\n", encoding="utf-8")

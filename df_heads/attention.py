@@ -124,7 +124,7 @@ class BatchAttention(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             scores = (self.softmax_scale * q) @ k.mT
         hidden = ~self._visible(x, attn_mask)
-        weights = scores.masked_fill_(hidden, -torch.inf).softmax(dim=-1)
+        weights: Tensor = scores.masked_fill_(hidden, -torch.inf).softmax(dim=-1)
         # The softmax of a row that sees nothing is 0 / 0.
         return weights.masked_fill_(hidden, 0.0)
 

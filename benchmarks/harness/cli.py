@@ -11,8 +11,8 @@ from typing import get_args
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
 from df_heads.benchmarks.harness.images import load_images
+from df_heads.benchmarks.harness.machine import Machine, quiet_lightning
 from df_heads.benchmarks.harness.sweep import DataSource
-from df_heads.benchmarks.harness.training import Machine, quiet_lightning
 from df_heads.integrations.backbones import STEMS
 from df_heads.integrations.method import Views
 from df_heads.presets import HEAD_PRESETS
@@ -170,6 +170,7 @@ def experiment_from(
         gradient_clip=args.gradient_clip,
         temperature=args.temperature,
         precision=args.precision,
+        devices=args.devices,
     )
 
 
@@ -177,13 +178,12 @@ def machine_from(args: argparse.Namespace) -> Machine:
     """The machine of the shared flags."""
     machine = Machine(
         accelerator=args.accelerator,
-        devices=args.devices,
         workers=args.workers,
         logger=args.logger,
         progress=not args.no_progress,
         resume=not args.no_resume,
     )
-    machine.check()
+    machine.check(args.devices)
     return machine
 
 

@@ -40,6 +40,8 @@ class Experiment:
         rotation: Largest rotation in degrees, applied to half of the views (the paper rotates and
             does not say how far).
         precision: A precision of Lightning's Trainer.
+        devices: The batch is divided among them; a head's sequences and the statistics of BatchNorm
+            are those of one device.
         seed: Seeds the weights, the order of the images and their views.
     """
 
@@ -63,10 +65,11 @@ class Experiment:
     gaussian_blur: float = 0.5
     rotation: float = 15.0
     precision: str = "32-true"
+    devices: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        lowest = {"epochs": 0, "batch_size": 2, "image_size": 8, "seed": 0}
+        lowest = {"epochs": 0, "batch_size": 2, "image_size": 8, "devices": 1, "seed": 0}
         for name, least in lowest.items():
             value = getattr(self, name)
             if value < least:
@@ -76,9 +79,16 @@ class Experiment:
 
     @property
     def key(self) -> str:
-        """Twelve hex digits that differ between experiments that differ."""
-        text = json.dumps(self.config(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        """Twelve hex digits that differ between experiments that differ.
+
+        Made from the fields that are not at their default, so that a field added later leaves the
+        keys of older results as they are.
+        """
+        fields = dataclasses.fields(self)
+        changed = {
+            f.name: getattr(self, f.name) for f in fields if getattr(self, f.name) != f.default
+        }
+        return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def name(self) -> str:
@@ -95,3 +105,11 @@ class Experiment:
     def config(self) -> dict[str, Any]:
         """The fields as plain data."""
         return dataclasses.asdict(self)
+
+    def matches(self, config: Any) -> bool:
+        """Whether a stored config is this one; fields that it lacks were at today's default."""
+        if not isinstance(config, dict):
+            return False
+        fields = dataclasses.fields(self)
+        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+        return {**defaults, **config} == self.config()

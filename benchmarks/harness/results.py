@@ -47,7 +47,7 @@ class ResultFolder:
         if not file.exists():
             return None
         result = read_json(file)
-        if result.get("config") != experiment.config():
+        if not experiment.matches(result.get("config")):
             raise InputError(
                 f"{file} holds the result of another config; choose another --out-dir, or move "
                 "that file away."

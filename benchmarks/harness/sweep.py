@@ -9,8 +9,9 @@ from df_heads.benchmarks.harness.callbacks import TrainingDivergedError
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
 from df_heads.benchmarks.harness.images import ImageData
+from df_heads.benchmarks.harness.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.results import ResultFolder
-from df_heads.benchmarks.harness.training import Machine, run
+from df_heads.benchmarks.harness.training import run
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ def run_missing(
             missing.append(experiment)
         else:
             _check_same_images(experiment, result, source, results)
-    print(f"{len(experiments)} runs, {len(experiments) - len(missing)} of them done before.")
+    if is_first_process():
+        done = len(experiments) - len(missing)
+        print(f"{len(experiments)} runs, {done} of them done before.", flush=True)
     failures = []
     for number, experiment in enumerate(missing, start=1):
         data = source.load(experiment.dataset, experiment.image_size)

@@ -1,10 +1,9 @@
 """One run: train, checkpoint, resume, evaluate."""
 
-import logging
 import math
 import time
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,60 +24,16 @@ from df_heads.benchmarks.harness.environment import describe_environment
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.images import DATASETS, ImageData
-from df_heads.benchmarks.harness.loading import TwoViews, evaluation_batches
+from df_heads.benchmarks.harness.loading import TwoViews
+from df_heads.benchmarks.harness.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.results import ResultFolder, read_json, write_json
-from df_heads.evaluation import (
-    extract_features,
-    knn_accuracy,
-    linear_probe_accuracy,
-    nearest_neighbor_accuracy,
-    stratified_subset,
-)
+from df_heads.benchmarks.harness.scoring import evaluate
+from df_heads.evaluation import stratified_subset
 from df_heads.integrations.backbones import Stem, build_backbone
 from df_heads.integrations.method import Views
 from df_heads.integrations.simclr import SimCLR
 
-PROBE_FRACTION = 0.1  # paper, "Metrics"
-KNN_NEIGHBORS = 10
 CHECKPOINTS_PER_RUN = 50
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a run uses and its numbers do not depend on.
-
-    Attributes:
-        accelerator: "auto", "cpu" or "gpu", as in Lightning's Trainer.
-        devices: Number of devices; the batch is divided among them.
-        workers: Processes that gather batches.
-        logger: "csv", "tensorboard" or "none".
-        progress: Whether to show a progress bar.
-        resume: Whether to go on from the checkpoint of an interrupted run.
-    """
-
-    accelerator: str = "auto"
-    devices: int = 1
-    workers: int = 0
-    logger: str = "csv"
-    progress: bool = True
-    resume: bool = True
-
-    @property
-    def device(self) -> torch.device:
-        """Where evaluation runs."""
-        if self.accelerator == "cpu" or not torch.cuda.is_available():
-            return torch.device("cpu")
-        return torch.device("cuda")
-
-    def check(self) -> None:
-        """Raise InputError if this machine does not have what is asked for."""
-        if self.devices < 1:
-            raise InputError(f"--devices {self.devices} must be at least 1.")
-        if self.accelerator == "gpu" and not torch.cuda.is_available():
-            raise InputError("--accelerator gpu: torch finds no GPU here; use cpu or auto.")
-        found = torch.cuda.device_count()
-        if self.device.type == "cuda" and self.devices > found:
-            raise InputError(f"--devices {self.devices} is more than the {found} GPUs found here.")
 
 
 def run(
@@ -120,11 +75,11 @@ def run(
     )
     seed_everything(experiment.seed, verbose=False)
     if experiment.head == UNTRAINED:
-        backbone, curve, head_parameters, is_first = _backbone(experiment), TrainingCurve(), 0, True
+        backbone, curve, head_parameters = _backbone(experiment), TrainingCurve(), 0
     else:
-        model, curve, is_first = _train(experiment, data, augment, results, machine, title)
+        model, curve = _train(experiment, data, augment, results, machine, title)
         backbone, head_parameters = model.backbone, _parameters(model.projection_head)
-    if not is_first:
+    if not is_first_process():
         return None
     started = time.perf_counter()
     metrics = evaluate(backbone, data, augment, experiment.seed, machine.device)
@@ -148,38 +103,10 @@ def run(
         "parameters": {"backbone": _parameters(backbone), "head": head_parameters},
         "metrics": metrics,
         "seconds": seconds,
-        "environment": describe_environment(machine.device.type, machine.devices),
+        "environment": describe_environment(machine.device.type, experiment.devices),
     }
     results.save(experiment, content, curve.rows)
     return content
-
-
-def evaluate(
-    backbone: nn.Module, data: ImageData, augment: SimCLRAugment, seed: int, device: torch.device
-) -> dict[str, float]:
-    """The paper's two metrics and cosine k-NN of frozen backbone features, in percent.
-
-    "unsupervised" and "supervised" are the paper's; the probe draws its 10 % of the training set
-    by `seed`. "knn10_cosine" votes among the 10 nearest training images.
-    """
-    backbone = backbone.to(device)
-    train, test = (
-        extract_features(backbone, evaluation_batches(images, augment), device=device)
-        for images in (data.train_images, data.test_images)
-    )
-    train_labels = torch.from_numpy(data.train_labels)
-    test_labels = torch.from_numpy(data.test_labels)
-    return {
-        "unsupervised": 100 * nearest_neighbor_accuracy(test, test_labels),
-        "supervised": 100
-        * linear_probe_accuracy(
-            train, train_labels, test, test_labels, train_fraction=PROBE_FRACTION, seed=seed
-        ),
-        "knn10_cosine": 100
-        * knn_accuracy(
-            train, train_labels, test, test_labels, k=min(KNN_NEIGHBORS, len(train_labels))
-        ),
-    }
 
 
 def _train(
@@ -189,18 +116,20 @@ def _train(
     results: ResultFolder,
     machine: Machine,
     title: str,
-) -> tuple[SimCLR, TrainingCurve, bool]:
-    per_device = experiment.batch_size // machine.devices
-    if per_device < 2 or experiment.batch_size % machine.devices:
+) -> tuple[SimCLR, TrainingCurve]:
+    per_device = experiment.batch_size // experiment.devices
+    if per_device < 2 or experiment.batch_size % experiment.devices:
         raise InputError(
-            f"batch_size={experiment.batch_size} cannot be divided among {machine.devices} devices "
-            "with at least 2 images each; change --batch-size or --devices."
+            f"batch_size={experiment.batch_size} cannot be divided among {experiment.devices} "
+            "devices with at least 2 images each; change --batch-size or --devices."
         )
     if experiment.batch_size > len(data.train_labels):
         raise InputError(
             f"batch_size={experiment.batch_size} is more than the {len(data.train_labels)} "
             f"training images of {data.name}; use a smaller --batch-size."
         )
+    if experiment.precision == "16-mixed" and machine.device.type == "cpu":
+        raise InputError("--precision 16-mixed needs a GPU; use bf16-mixed or 32-true on a CPU.")
     model = _model(experiment, machine)
     work_dir = results.work_dir(experiment)
     checkpoint = _checkpoint_to_resume(experiment, work_dir, machine)
@@ -208,7 +137,7 @@ def _train(
     trainer = Trainer(
         max_epochs=experiment.epochs,
         accelerator=machine.accelerator,
-        devices=machine.devices,
+        devices=experiment.devices,
         precision=cast(Any, experiment.precision),
         logger=_logger(machine.logger, work_dir),
         callbacks=[
@@ -240,15 +169,17 @@ def _train(
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
         try:
             trainer.fit(model, loader, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:  # what Lightning makes of Ctrl+C
+            if trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
         except TrainingDivergedError as error:
             kept = f"; the last good checkpoint is {work_dir / 'last.ckpt'}"
             has_one = (work_dir / "last.ckpt").exists()
             raise TrainingDivergedError(
                 f"{experiment.name}: {error}{kept if has_one else ''}"
             ) from error
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    return model, curve, trainer.is_global_zero
+    return model, curve
 
 
 def _model(experiment: Experiment, machine: Machine) -> SimCLR:
@@ -260,7 +191,7 @@ def _model(experiment: Experiment, machine: Machine) -> SimCLR:
             stem=cast(Stem, experiment.stem),
             image_size=experiment.image_size,
             temperature=experiment.temperature,
-            gather_distributed=machine.devices > 1,
+            gather_distributed=experiment.devices > 1,
             learning_rate=experiment.learning_rate,
             momentum=experiment.momentum,
             weight_decay=experiment.weight_decay,
@@ -285,7 +216,7 @@ def _backbone(experiment: Experiment) -> nn.Module:
 def _checkpoint_to_resume(experiment: Experiment, work_dir: Path, machine: Machine) -> Path | None:
     """The checkpoint of this very experiment, if it was begun; else a new work folder."""
     checkpoint, config = work_dir / "last.ckpt", work_dir / "experiment.json"
-    if config.exists() and read_json(config) != experiment.config():
+    if config.exists() and not experiment.matches(read_json(config)):
         raise InputError(f"{work_dir} holds another config; choose another --out-dir.")
     if not checkpoint.exists() or not machine.resume:
         work_dir.mkdir(parents=True, exist_ok=True)
@@ -322,8 +253,3 @@ def _first_images(data: ImageData, count: int) -> ImageData:
 
 def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def quiet_lightning() -> None:
-    """Keep Lightning's banners and tips off the terminal; its warnings stay."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)

@@ -29,7 +29,8 @@ def class_index(labels: Tensor, rows: Tensor, *, name: str, at_least: int = 1) -
             f"labels has {len(labels)} entries but {name} has {rows.shape[-2]} rows; pass "
             "exactly one label per row."
         )
-    classes, index, counts = labels.unique(return_inverse=True, return_counts=True)
+    index: Tensor
+    classes, index, counts = torch.unique(labels, return_inverse=True, return_counts=True)
     if len(classes) < 2:
         raise ValueError(
             f"labels holds {len(classes)} class(es) but at least 2 are needed; take a batch with "

@@ -52,9 +52,9 @@ def cluster_bases(features: Tensor, labels: Tensor, rank: int | None = None) -> 
     """
     if rank is not None:
         check_at_least_one(rank, "rank")
-    precision = torch.finfo(features.dtype).eps if isinstance(features, Tensor) else 0.0
-    features, index = unit_samples(features, labels)
-    return [span(features[index == k], precision)[:, :rank] for k in range(int(index.max()) + 1)]
+    unit, index = unit_samples(features, labels)
+    precision = torch.finfo(features.dtype).eps
+    return [span(unit[index == k], precision)[:, :rank] for k in range(int(index.max()) + 1)]
 
 
 @torch.no_grad()
@@ -91,7 +91,7 @@ def cluster_integrity(
             with numerical ranks; give those of the clean subspaces, or of a lower rank, for
             noisy samples.
         step: alpha, how far to move toward the sample, relative to u of length 1.
-        restarts: Random starts per class; memory is ``8 * K * N * (restarts + D)`` bytes.
+        restarts: Random starts per class; memory is ``8 * K * N * (2 * restarts + D)`` bytes.
         iterations: T, steps from each start.
         signed: True moves toward x or -x, whichever raises \|cos\|. False adds alpha x whatever
             the sign, as printed, which lowers \|cos\| when x^T u is negative.
@@ -193,7 +193,7 @@ def check_bases(bases: Sequence[Tensor], features: Tensor, classes: int) -> list
     """The bases in float64 beside the samples, or ValueError if they do not fit them."""
     width = features.shape[1]
     shapes = [tuple(basis.shape) for basis in bases]
-    if len(shapes) != classes or any(len(s) != 2 or s[0] != width for s in shapes):
+    if len(shapes) != classes or any(len(s) != 2 or s[0] != width or not s[1] for s in shapes):
         raise ValueError(
             f"bases have shapes {shapes}, for {classes} classes of width {width}; pass one "
             f"({width}, rank) matrix per class, as from cluster_bases."
@@ -209,10 +209,11 @@ def check_bases(bases: Sequence[Tensor], features: Tensor, classes: int) -> list
 
 
 def span(rows: Tensor, precision: float = torch.finfo(torch.float64).eps) -> Tensor:
-    """Orthonormal basis (D, r) of the span of rows (M, D), r their rank at this precision."""
+    """Orthonormal basis (D, r) of the span of rows (M, D), r >= 1 their rank at this precision."""
+    directions: Tensor
     _, singular, directions = torch.linalg.svd(rows, full_matrices=False)
     rank = int((singular > singular[0] * max(rows.shape) * precision).sum())
-    return directions[:rank].mT
+    return directions[: max(1, rank)].mT
 
 
 def _reject(vectors: Tensor, basis: Tensor) -> Tensor:

@@ -55,9 +55,7 @@ def same_class_mass(
             pairs) to attend to.
     """
     attention = _row_shares(attention)
-    index = class_index(
-        labels, attention, name="attention", at_least=2 if pairs is None else 3
-    )
+    index = class_index(labels, attention, name="attention", at_least=2 if pairs is None else 3)
     rows = torch.arange(len(index), device=index.device)
     left_out = [rows]
     if pairs is not None:
@@ -142,7 +140,8 @@ def attention_entropy(attention: Tensor) -> Tensor:
         TypeError: If attention is not a tensor.
         ValueError: If the maps are not square, finite and at least 0.
     """
-    return torch.special.entr(_row_shares(attention)).sum(-1).nanmean(-1)
+    entropy: Tensor = torch.special.entr(_row_shares(attention)).sum(-1)
+    return entropy.nanmean(-1)
 
 
 def _check_maps(attention: Tensor) -> Tensor:

@@ -89,10 +89,8 @@ def theorem1_weights(
         bases = cluster_bases(features, labels)
     features, index = unit_samples(features, labels)
     bases = check_bases(bases, features, int(index.max()) + 1)
-    # (K, D, r) of all clusters but the k-th: what column w of cluster k must be orthogonal to.
-    others = [
-        span(torch.cat([*bases[:k], *bases[k + 1 :]], dim=1).mT) for k in range(len(bases))
-    ]
+    # Of all clusters but the k-th, which the columns of cluster k must be orthogonal to.
+    others = [span(torch.cat([*bases[:k], *bases[k + 1 :]], dim=1).mT) for k in range(len(bases))]
     fullest = max(basis.shape[1] for basis in others)
     if fullest == features.shape[1]:
         raise ValueError(
@@ -127,7 +125,7 @@ def theorem2_factor(
     as the appendix derives it ("derived"); the statement in the body has ``2 delta^2`` in place
     of ``delta^2`` ("printed"). The theorem assumes delta < Delta, under which the derived factor
     is below 1 for every n >= 3: as a lower bound it shows no increase. The form as printed
-    exceeds 1 for large n where 2 delta^2 > Delta^2 only.
+    exceeds 1 for large n, but only where 2 delta^2 > Delta^2.
 
     Args:
         n: Sequence length.

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,20 @@ def test_equal_experiments_share_a_key_and_every_field_changes_it() -> None:
         for field in dataclasses.fields(Experiment)
     ]
     assert len({e.key for e in [experiment(), *changed]}) == len(changed) + 1
+
+
+def test_a_result_from_before_a_field_was_added_still_counts(tmp_path: Path) -> None:
+    folder = ResultFolder(tmp_path)
+    folder.save(experiment(), {}, [])
+    file = folder.file(experiment())
+    result = json.loads(file.read_text())
+    del result["config"]["devices"]
+    file.write_text(json.dumps(result))
+    assert folder.load(experiment()) is not None
+    result["config"]["head"] = "feedforward-small"
+    file.write_text(json.dumps(result))
+    with pytest.raises(InputError, match="another config"):
+        folder.load(experiment())
 
 
 def test_the_untrained_backbone_is_the_same_run_for_every_recipe() -> None:

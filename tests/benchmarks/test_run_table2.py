@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,23 @@ def test_the_script_runs_what_is_missing_and_nothing_twice(
 
 
 @pytest.mark.slow
+def test_two_processes_share_a_run(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = [*QUICK, "--devices", "2", "--heads", "feedforward", "transformer"]
+    arguments += ["--out-dir", str(out), "--cache-dir", str(tmp_path / "cache")]
+    done = subprocess.run(
+        [sys.executable, run_table2.__file__, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Table:") == 1
+    assert len(list(out.glob("*.json"))) == 3
+
+
+@pytest.mark.slow
 def test_results_of_other_images_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,7 +143,7 @@ def test_results_of_other_images_are_refused(
         (["--batch-size", "1"], "batch_size=1 is too small; it must be at least 2"),
         (["--batch-size", "101"], "batch_size=101 is more than the 100 training images"),
         (["--epochs", "-1"], "epochs=-1 is too small"),
-        (["--devices", "0"], "--devices 0 must be at least 1"),
+        (["--devices", "0"], "devices=0 is too small; it must be at least 1"),
         (["--learning-rate", "0"], "learning_rate=0.0 must be above 0"),
         (["--temperature", "-1"], "temperature=-1.0 must be above 0"),
         (["--datasets", "folder"], "--data-dir"),

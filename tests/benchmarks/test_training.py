@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import math
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from df_heads.benchmarks.harness.callbacks import TrainingDivergedError
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
 from df_heads.benchmarks.harness.images import ImageData
+from df_heads.benchmarks.harness.machine import Machine
 from df_heads.benchmarks.harness.results import ResultFolder
-from df_heads.benchmarks.harness.training import Machine, run
+from df_heads.benchmarks.harness.training import run
 
 MACHINE = Machine(accelerator="cpu", logger="none", progress=False)
 TINY = Experiment(
@@ -185,6 +187,27 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
     assert all(value.isfinite().all() for value in weights(results, TINY).values())
 
 
+def test_ctrl_c_ends_a_run_that_goes_on_later(
+    tmp_path: Path, tiny_data: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(training.SimCLR):
+        def loss(self, views: Any) -> torch.Tensor:
+            if self.current_epoch == 2:
+                raise KeyboardInterrupt
+            return super().loss(views)
+
+    results, handler = ResultFolder(tmp_path), signal.getsignal(signal.SIGINT)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "SimCLR", Interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                run(TINY, tiny_data, results, MACHINE)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert results.load(TINY) is None
+    assert run(TINY, tiny_data, results, MACHINE) is not None
+
+
 def test_a_truncated_checkpoint_is_refused_and_kept(
     tmp_path: Path, tiny_data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +242,8 @@ def test_a_work_folder_of_another_config_is_refused(tmp_path: Path, tiny_data: I
         ({"train_images": 100}, "--train-images 100 is more than the 48"),
         ({"backbone": "resnet19"}, "no backbone 'resnet19'"),
         ({"stem": "small", "backbone": "resnet18d"}, "stem='small' is for"),
+        ({"devices": 3}, "batch_size=16 cannot be divided among 3 devices"),
+        ({"precision": "16-mixed"}, "--precision 16-mixed needs a GPU"),
     ],
 )
 def test_experiments_that_do_not_fit_get_one_clear_sentence(
@@ -226,13 +251,6 @@ def test_experiments_that_do_not_fit_get_one_clear_sentence(
 ) -> None:
     with pytest.raises(InputError, match=message):
         run(dataclasses.replace(TINY, **changes), tiny_data, ResultFolder(tmp_path), MACHINE)
-
-
-def test_a_batch_that_cannot_be_divided_gets_one_clear_sentence(
-    tmp_path: Path, tiny_data: ImageData
-) -> None:
-    with pytest.raises(InputError, match="batch_size=16 cannot be divided among 3 devices"):
-        run(TINY, tiny_data, ResultFolder(tmp_path), dataclasses.replace(MACHINE, devices=3))
 
 
 def test_fewer_training_images_keep_the_classes_balanced(
