@@ -86,6 +86,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="real handwritten digits that need no download, a budget of minutes",
     )
+    cells.add_argument(
+        "--table-only", action="store_true", help="run nothing; print the table of what was run"
+    )
     add_shared_flags(parser)
     if "--smoke" in (sys.argv[1:] if arguments is None else arguments):
         parser.set_defaults(**SMOKE)
@@ -161,7 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for seed in args.seeds
         for head in presets(args)
     ]
-    failures = run_missing(experiments, source_from(args), results, machine)
+    failures = []
+    if not args.table_only:
+        failures = run_missing(experiments, source_from(args), results, machine)
     if not is_first_process():
         return 1 if failures else 0
     text = table(args, results)

@@ -69,6 +69,11 @@ class Method(LightningModule):
         gradient_clip: float | None = 1.0,
     ) -> None:
         super().__init__()
+        # Names go into the checkpoint, so that load_from_checkpoint builds the same model.
+        modules = {"backbone": backbone, "head": head}
+        self.save_hyperparameters(
+            ignore=[k for k, v in modules.items() if isinstance(v, nn.Module)]
+        )
         if views not in get_args(Views):
             raise ValueError(f"views={views!r} is not known; choose 'separate' or 'joint'.")
         if learning_rate <= 0:
@@ -92,7 +97,6 @@ class Method(LightningModule):
             if isinstance(head, str):
                 head = build_head(head, feature_width(self.backbone, image_size))
             self.projection_head = head
-        self.save_hyperparameters(ignore=["backbone", "head"])
 
     def forward(self, images: Tensor) -> Tensor:
         """Backbone features (N, D) of images (N, 3, H, W)."""

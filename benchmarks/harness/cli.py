@@ -123,11 +123,14 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         default="csv",
         help="default: %(default)s",
     )
-    output.add_argument("--no-progress", action="store_true", help="no progress bar")
     output.add_argument(
-        "--no-resume",
-        action="store_true",
-        help="start interrupted runs again instead of resuming them",
+        "--progress", action=argparse.BooleanOptionalAction, default=True, help="progress bar"
+    )
+    output.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="go on from the checkpoint of an interrupted run, or start it again",
     )
 
 
@@ -180,8 +183,8 @@ def machine_from(args: argparse.Namespace) -> Machine:
         accelerator=args.accelerator,
         workers=args.workers,
         logger=args.logger,
-        progress=not args.no_progress,
-        resume=not args.no_resume,
+        progress=args.progress,
+        resume=args.resume,
     )
     machine.check(args.devices)
     return machine

@@ -33,6 +33,7 @@ from df_heads.integrations.backbones import Stem, build_backbone
 from df_heads.integrations.method import Views
 from df_heads.integrations.simclr import SimCLR
 
+CHECKPOINT = "last.ckpt"
 CHECKPOINTS_PER_RUN = 50
 
 
@@ -146,7 +147,7 @@ def _train(
             *([RunProgress(title or experiment.name)] if machine.progress else []),
             ModelCheckpoint(
                 dirpath=work_dir,
-                filename="last",
+                filename=Path(CHECKPOINT).stem,
                 every_n_epochs=max(1, experiment.epochs // CHECKPOINTS_PER_RUN),
                 save_on_train_epoch_end=True,
                 enable_version_counter=False,
@@ -174,11 +175,13 @@ def _train(
                 raise KeyboardInterrupt from None
             raise
         except TrainingDivergedError as error:
-            kept = f"; the last good checkpoint is {work_dir / 'last.ckpt'}"
-            has_one = (work_dir / "last.ckpt").exists()
+            kept = f"; the last good checkpoint is {work_dir / CHECKPOINT}"
+            has_one = (work_dir / CHECKPOINT).exists()
             raise TrainingDivergedError(
                 f"{experiment.name}: {error}{kept if has_one else ''}"
             ) from error
+    # The last epoch need not be one of those that are saved; an interrupted evaluation needs it.
+    trainer.save_checkpoint(work_dir / CHECKPOINT)
     return model, curve
 
 
@@ -215,7 +218,7 @@ def _backbone(experiment: Experiment) -> nn.Module:
 
 def _checkpoint_to_resume(experiment: Experiment, work_dir: Path, machine: Machine) -> Path | None:
     """The checkpoint of this very experiment, if it was begun; else a new work folder."""
-    checkpoint, config = work_dir / "last.ckpt", work_dir / "experiment.json"
+    checkpoint, config = work_dir / CHECKPOINT, work_dir / "experiment.json"
     if config.exists() and not experiment.matches(read_json(config)):
         raise InputError(f"{work_dir} holds another config; choose another --out-dir.")
     if not checkpoint.exists() or not machine.resume:

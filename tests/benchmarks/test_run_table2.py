@@ -61,6 +61,13 @@ def test_the_table_is_made_from_the_result_files(tmp_path: Path) -> None:
     assert attention_off[2:6] == ["transformer-self", "small", "", "not run"]
 
 
+def test_table_only_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--datasets", "cifar10", "--table-only", "--out-dir", str(tmp_path)]
+    assert run_script(run_table2.main, [*arguments, "--data-dir", "/no/such/folder"]) == 0
+    assert capsys.readouterr().out.count("not run") == 14
+    assert [file.name for file in tmp_path.iterdir()] == ["table2.md"]
+
+
 def test_a_collapsed_run_is_marked(tmp_path: Path) -> None:
     results = ResultFolder(tmp_path)
     arguments = ["--datasets", "cifar10", "--sizes", "small", "--heads", "transformer"]

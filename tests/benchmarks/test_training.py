@@ -154,6 +154,32 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
 
 
+def test_a_run_killed_in_its_evaluation_is_not_trained_again(
+    tmp_path: Path, tiny_data: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: Any) -> dict[str, float]:
+        raise RuntimeError("killed")
+
+    many, results = dataclasses.replace(TINY, epochs=4), ResultFolder(tmp_path)
+    monkeypatch.setattr(training, "CHECKPOINTS_PER_RUN", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "evaluate", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(many, tiny_data, results, MACHINE)
+    before = weights(results, many)
+
+    class Untouched(training.SimCLR):
+        def loss(self, views: Any) -> torch.Tensor:
+            raise AssertionError("trained again")
+
+    monkeypatch.setattr(training, "SimCLR", Untouched)
+    content = run(many, tiny_data, results, MACHINE)
+    assert content is not None
+    assert content["seconds"]["train"] > 0
+    for name, value in weights(results, many).items():
+        assert torch.equal(value, before[name])
+
+
 def test_the_untrained_backbone_is_the_one_that_training_starts_from(
     tmp_path: Path, tiny_data: ImageData
 ) -> None:

@@ -102,6 +102,21 @@ def test_a_head_of_another_library_sees_one_view_at_a_time() -> None:
     torch.testing.assert_close(z1, head(f1))
 
 
+def test_a_checkpoint_builds_the_same_model_again(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = SimCLR("test_resnet", "transformer-self-small", temperature=0.3, image_size=16)
+    trainer = quick_trainer(tmp_path, max_epochs=1)
+    trainer.fit(model, loader())
+    trainer.save_checkpoint(tmp_path / "model.ckpt")
+    twin = SimCLR.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    assert twin.projection_head.blocks[0].attention.attention == "self"
+    assert twin.criterion.temperature == 0.3
+    model.eval()
+    twin.eval()
+    images = torch.randn(4, 3, 16, 16)
+    torch.testing.assert_close(twin(images), model(images))
+
+
 def test_forward_gives_backbone_features() -> None:
     model = tiny_model()
     images = torch.randn(5, 3, 16, 16)
