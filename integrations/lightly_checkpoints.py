@@ -142,7 +142,7 @@ def load_checkpoint(name: str) -> tuple[nn.Module, nn.Module]:
         raise ValueError(f"{name!r} at {url} was not written by df_heads' save_checkpoint.")
     try:
         return _build(content)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{name!r} at {url} cannot be built: {error}") from error
 
 
