@@ -47,8 +47,9 @@ class Method(LightningModule):
             rest follows a cosine (paper: cosine annealing; it names no warmup).
         gradient_clip: Largest norm of the gradient, unless the Trainer's gradient_clip_val says
             otherwise; None clips nothing. Without it a Transformer head can collapse within its
-            first steps, at any learning rate: all projections become parallel, the loss stays at
-            log(2 N - 1) and the gradient vanishes.
+            first steps: all projections become parallel, the loss stays at log(2 N - 1) and the
+            gradient vanishes. With it this is rarer; a lower learning rate and a longer warmup
+            help too.
 
     Raises:
         ValueError: If a name is unknown or a number out of range.

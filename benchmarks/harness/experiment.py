@@ -27,8 +27,8 @@ class Experiment:
         train_images: Use this many training images, equally many of each class; None for all.
         epochs: Passes over the training images (paper: at most 1000).
         batch_size: Images per step, over all devices (paper: 1024).
-        learning_rate: Peak learning rate of SGD (paper: tuned, value not given). On the digits of
-            `run_table2.py --smoke`, 150 steps, 0.3 beat 0.1 for both heads.
+        learning_rate: Peak learning rate of SGD (paper: tuned, value not given;
+            not tuned here yet).
         momentum: Momentum of SGD (paper: 0.9).
         weight_decay: Weight decay (paper: 1e-3).
         warmup_fraction: Part of the run with rising learning rate (paper: silent).
