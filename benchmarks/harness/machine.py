@@ -45,7 +45,7 @@ class Machine:
 
 def is_first_process() -> bool:
     """Whether this process, of those that Lightning started, evaluates and writes."""
-    return int(rank_zero_only.rank or 0) == 0
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 def quiet_lightning() -> None:
