@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 
 import torch
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from df_heads.benchmarks.harness.errors import InputError
 
