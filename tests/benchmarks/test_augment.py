@@ -2,7 +2,6 @@ import inspect
 import math
 import os
 import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,15 +22,6 @@ DRAWS = 10_000
 # The seeds are fixed, so a test either always fails or never; by chance one in a thousand would.
 SIGNIFICANCE = 1e-3
 EVERYTHING: dict[str, Any] = {"vf_prob": 0.3, "rr_prob": 0.5, "cj_prob": 0.8}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Small tensors: threads only slow each other down where the machine is shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

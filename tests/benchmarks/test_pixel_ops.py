@@ -1,7 +1,5 @@
 """Every operation against torchvision's functional, image by image, given the same parameters."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
@@ -11,15 +9,6 @@ from df_heads.benchmarks.harness import pixel_ops
 from df_heads.benchmarks.harness.pixel_ops import JITTER_ORDERS
 
 ADJUST = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Small tensors: threads only slow each other down where the machine is shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 import copy
 import math
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,15 +19,6 @@ from df_heads.evaluation import (
     nearest_neighbor_accuracy,
     stratified_subset,
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    # Thousands of tiny operations: on a busy machine, threads wait for each other for seconds.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def generator(seed: int = 0) -> torch.Generator:
