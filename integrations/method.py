@@ -1,6 +1,6 @@
 """What the self-supervised methods share: a backbone, a head and an optimiser."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 try:
@@ -50,6 +50,8 @@ class Method(LightningModule):
             first steps: all projections become parallel, the loss stays at log(2 N - 1) and the
             gradient vanishes. With it this is rarer; a lower learning rate and a longer warmup
             help too.
+        head_options: Keyword arguments of the head's class that win over the preset's, such as
+            {"num_layers": 10}; only for a head given by name.
 
     Raises:
         ValueError: If a name is unknown or a number out of range.
@@ -68,6 +70,7 @@ class Method(LightningModule):
         weight_decay: float = 1e-3,
         warmup_fraction: float = 0.1,
         gradient_clip: float | None = 1.0,
+        head_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         # Names go into the checkpoint, so that load_from_checkpoint builds the same model.
@@ -83,6 +86,11 @@ class Method(LightningModule):
             raise ValueError(f"warmup_fraction={warmup_fraction} must be at least 0 and below 1.")
         if gradient_clip is not None and gradient_clip <= 0:
             raise ValueError(f"gradient_clip={gradient_clip} must be above 0, or None for none.")
+        if head_options and not isinstance(head, str):
+            raise ValueError(
+                f"head_options={dict(head_options)} are for a head given by name; this one is a "
+                f"{type(head).__name__}: build it with them."
+            )
         self.views = views
         self.learning_rate = learning_rate
         self.momentum = momentum
@@ -96,7 +104,8 @@ class Method(LightningModule):
         # so that runs with different heads and the same seed stay paired.
         with torch.random.fork_rng():
             if isinstance(head, str):
-                head = build_head(head, feature_width(self.backbone, image_size))
+                width = feature_width(self.backbone, image_size)
+                head = build_head(head, width, **(head_options or {}))
             self.projection_head = head
 
     def forward(self, images: Tensor) -> Tensor:

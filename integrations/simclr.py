@@ -1,6 +1,6 @@
 """SimCLR as a LightningModule, with any projection head."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 try:
@@ -36,6 +36,7 @@ class SimCLR(Method):
         weight_decay: See Method.
         warmup_fraction: See Method.
         gradient_clip: See Method.
+        head_options: See Method.
 
     Raises:
         ValueError: If a name is unknown or a number out of range.
@@ -56,6 +57,7 @@ class SimCLR(Method):
         weight_decay: float = 1e-3,
         warmup_fraction: float = 0.1,
         gradient_clip: float | None = 1.0,
+        head_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
             backbone,
@@ -68,6 +70,7 @@ class SimCLR(Method):
             weight_decay=weight_decay,
             warmup_fraction=warmup_fraction,
             gradient_clip=gradient_clip,
+            head_options=head_options,
         )
         if temperature <= 0:
             raise ValueError(f"temperature={temperature} must be above 0.")

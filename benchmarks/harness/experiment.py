@@ -9,6 +9,7 @@ from typing import Any
 from df_heads.benchmarks.harness.errors import InputError
 
 UNTRAINED = "untrained"
+HEAD_OPTIONS = ("num_layers", "num_heads", "norm_first", "sequence_length")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class Experiment:
         devices: The batch is divided among them; a head's sequences and the statistics of BatchNorm
             are those of one device.
         seed: Seeds the weights, the order of the images and their views.
+        num_layers: Layers of the head; None for the preset's, as with the next three.
+        num_heads: Attention heads in each layer.
+        norm_first: Whether the LayerNorms come before or after (paper: silent).
+        sequence_length: Most samples in one sequence.
     """
 
     dataset: str
@@ -67,6 +72,10 @@ class Experiment:
     precision: str = "32-true"
     devices: int = 1
     seed: int = 0
+    num_layers: int | None = None
+    num_heads: int | None = None
+    norm_first: bool | None = None
+    sequence_length: int | None = None
 
     def __post_init__(self) -> None:
         lowest = {"epochs": 0, "batch_size": 2, "image_size": 8, "devices": 1, "seed": 0}
@@ -101,6 +110,12 @@ class Experiment:
         kept = ("dataset", "backbone", "stem", "image_size", "train_images", "seed")
         values = {name: getattr(self, name) for name in kept}
         return Experiment(head=UNTRAINED, epochs=0, **values)
+
+    @property
+    def head_options(self) -> dict[str, Any]:
+        """What differs from the head's preset."""
+        options = {name: getattr(self, name) for name in HEAD_OPTIONS}
+        return {name: value for name, value in options.items() if value is not None}
 
     def config(self) -> dict[str, Any]:
         """The fields as plain data."""

@@ -200,6 +200,7 @@ def _model(experiment: Experiment, machine: Machine) -> SimCLR:
             weight_decay=experiment.weight_decay,
             warmup_fraction=experiment.warmup_fraction,
             gradient_clip=experiment.gradient_clip,
+            head_options=experiment.head_options,
         )
     except ValueError as error:
         raise InputError(str(error)) from error

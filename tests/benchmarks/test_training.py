@@ -9,6 +9,7 @@ import pytest
 import torch
 from pytorch_lightning import Callback
 
+from df_heads import build_head
 from df_heads.benchmarks.harness import training
 from df_heads.benchmarks.harness.callbacks import TrainingDivergedError
 from df_heads.benchmarks.harness.errors import InputError
@@ -58,6 +59,17 @@ def weights(results: ResultFolder, experiment: Experiment) -> dict[str, torch.Te
 def curve(results: ResultFolder, experiment: Experiment) -> list[dict[str, str]]:
     lines = results.file(experiment).with_suffix(".curve.csv").read_text().splitlines()
     return list(csv.DictReader(lines))
+
+
+def test_the_head_of_an_experiment(tmp_path: Path, tiny_data: ImageData) -> None:
+    deeper = dataclasses.replace(TINY, epochs=1, num_layers=2, sequence_length=8)
+    assert deeper.head_options == {"num_layers": 2, "sequence_length": 8}
+    assert TINY.head_options == {}
+    content = run(deeper, tiny_data, ResultFolder(tmp_path), MACHINE)
+    assert content is not None
+    assert content["parameters"]["head"] == sum(
+        p.numel() for p in build_head("transformer-small", 32, num_layers=2).parameters()
+    )
 
 
 def test_a_run_writes_its_result_and_curve(tmp_path: Path, tiny_data: ImageData) -> None:

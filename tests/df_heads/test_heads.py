@@ -389,6 +389,15 @@ def test_head_names() -> None:
         build_head("transfomer-large", 12)
 
 
+def test_options_win_over_the_preset() -> None:
+    head = build_head("transformer-self", 12, num_layers=2, num_heads=3)
+    assert isinstance(head, TransformerProjectionHead)
+    assert [block.attention.num_heads for block in head.blocks] == [3, 3]
+    assert {block.attention.attention for block in head.blocks} == {"self"}
+    with pytest.raises(ValueError, match="'feedforward' does not take .*num_heads"):
+        build_head("feedforward", 12, num_heads=3)
+
+
 def test_import_is_cheap() -> None:
     script = (
         "import sys, df_heads; "

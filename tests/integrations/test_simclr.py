@@ -236,3 +236,11 @@ def test_a_run_without_an_end_gets_one_clear_sentence(tmp_path: Path) -> None:
     trainer = quick_trainer(tmp_path, max_epochs=-1)
     with pytest.raises(ValueError, match="give the Trainer max_epochs or max_steps"):
         trainer.fit(tiny_model(), loader())
+
+
+def test_options_of_a_named_head() -> None:
+    model = tiny_model(head="transformer", head_options={"num_layers": 2})
+    assert len(model.projection_head.blocks) == 2
+    assert model.hparams["head_options"] == {"num_layers": 2}
+    with pytest.raises(ValueError, match="head_options=.* are for a head given by name"):
+        tiny_model(head_options={"num_layers": 2})
