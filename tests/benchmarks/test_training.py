@@ -68,7 +68,7 @@ def test_the_head_of_an_experiment(tmp_path: Path, tiny_data: ImageData) -> None
     content = run(deeper, tiny_data, ResultFolder(tmp_path), MACHINE)
     assert content is not None
     assert content["parameters"]["head"] == sum(
-        p.numel() for p in build_head("transformer-small", 32, num_layers=2).parameters()
+        p.numel() for p in build_head("transformer-small", 96, num_layers=2).parameters()
     )
 
 
