@@ -3,6 +3,7 @@
 import math
 import time
 import warnings
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +29,7 @@ from df_heads.benchmarks.harness.loading import TwoViews
 from df_heads.benchmarks.harness.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.results import ResultFolder, read_json, write_json
 from df_heads.benchmarks.harness.scoring import evaluate
+from df_heads.benchmarks.harness.snapshots import Snapshots
 from df_heads.evaluation import stratified_subset
 from df_heads.integrations.backbones import Stem, build_backbone
 from df_heads.integrations.method import Views
@@ -45,6 +47,7 @@ def run(
     *,
     data_note: str = "",
     title: str = "",
+    snapshot_epochs: Collection[int] = (),
 ) -> dict[str, Any] | None:
     """Train and evaluate one experiment and write its result file.
 
@@ -55,6 +58,8 @@ def run(
         machine: What to run it on.
         data_note: What is particular about this copy of the data, kept with the result.
         title: Shown beside the progress bar.
+        snapshot_epochs: Keep the weights after these epochs in the work folder, 0 for those before
+            the first step; see snapshots.read_snapshot and build_model.
 
     Returns:
         The content of the result file; None on all processes but the first.
@@ -65,20 +70,12 @@ def run(
     """
     if experiment.train_images is not None:
         data = _first_images(data, experiment.train_images)
-    augment = SimCLRAugment(
-        experiment.image_size,
-        min_scale=experiment.min_scale,
-        hf_prob=0.5 if DATASETS[experiment.dataset].horizontal_flip else 0.0,
-        rr_prob=0.5 if experiment.rotation else 0.0,
-        rr_degrees=experiment.rotation,
-        cj_strength=experiment.color_jitter,
-        gaussian_blur=experiment.gaussian_blur,
-    )
+    augment = build_augment(experiment)
     seed_everything(experiment.seed, verbose=False)
     if experiment.head == UNTRAINED:
         backbone, curve, head_parameters = _backbone(experiment), TrainingCurve(), 0
     else:
-        model, curve = _train(experiment, data, augment, results, machine, title)
+        model, curve = _train(experiment, data, augment, results, machine, title, snapshot_epochs)
         backbone, head_parameters = model.backbone, _parameters(model.projection_head)
     if not is_first_process():
         return None
@@ -117,6 +114,7 @@ def _train(
     results: ResultFolder,
     machine: Machine,
     title: str,
+    snapshot_epochs: Collection[int],
 ) -> tuple[SimCLR, TrainingCurve]:
     per_device = experiment.batch_size // experiment.devices
     if per_device < 2 or experiment.batch_size % experiment.devices:
@@ -131,7 +129,7 @@ def _train(
         )
     if experiment.precision == "16-mixed" and machine.device.type == "cpu":
         raise InputError("--precision 16-mixed needs a GPU; use bf16-mixed or 32-true on a CPU.")
-    model = _model(experiment, machine)
+    model = build_model(experiment)
     work_dir = results.work_dir(experiment)
     checkpoint = _checkpoint_to_resume(experiment, work_dir, machine)
     curve = TrainingCurve()
@@ -144,6 +142,7 @@ def _train(
         callbacks=[
             StopOnBadLoss(),
             curve,
+            Snapshots(work_dir, snapshot_epochs),
             *([RunProgress(title or experiment.name)] if machine.progress else []),
             ModelCheckpoint(
                 dirpath=work_dir,
@@ -185,7 +184,25 @@ def _train(
     return model, curve
 
 
-def _model(experiment: Experiment, machine: Machine) -> SimCLR:
+def build_augment(experiment: Experiment) -> SimCLRAugment:
+    """What draws the views of an experiment."""
+    return SimCLRAugment(
+        experiment.image_size,
+        min_scale=experiment.min_scale,
+        hf_prob=0.5 if DATASETS[experiment.dataset].horizontal_flip else 0.0,
+        rr_prob=0.5 if experiment.rotation else 0.0,
+        rr_degrees=experiment.rotation,
+        cj_strength=experiment.color_jitter,
+        gaussian_blur=experiment.gaussian_blur,
+    )
+
+
+def build_model(experiment: Experiment) -> SimCLR:
+    """The untrained model of an experiment.
+
+    Raises:
+        InputError: If a part of it cannot be built.
+    """
     try:
         return SimCLR(
             experiment.backbone,
