@@ -1,0 +1,41 @@
+"""Figures: one place for the style, the colours and the missing matplotlib."""
+
+from pathlib import Path
+from typing import Any
+
+from df_heads.benchmarks.harness.errors import InputError
+
+#: Okabe and Ito's colours, which colour-blind readers can tell apart.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DPI = 110
+
+
+def require_matplotlib() -> None:
+    """Raise InputError if there is no matplotlib, before hours of training rather than after."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "the figures need matplotlib: pip install 'df-heads[benchmarks]'"
+        ) from error
+
+
+def new_figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Any, Any]:
+    """A figure of so many inches and its (rows, columns) array of axes."""
+    require_matplotlib()
+    # Not pyplot: it would keep every figure and may want a display.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.title.set_fontsize("medium")
+    return figure, axes
+
+
+def save_figure(figure: Any, file: Path) -> None:
+    """Write the figure, whole or not at all; the name's ending decides the format."""
+    temporary = file.with_name(f"{file.stem}.tmp{file.suffix}")
+    figure.savefig(temporary, dpi=DPI)
+    temporary.replace(file)
