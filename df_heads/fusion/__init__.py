@@ -5,7 +5,8 @@
 ...     head(x)
 >>> same_class_mass(maps[0], labels).others  # per sequence and head
 
-Attention maps are measured by ``same_class_mass``, ``sharpness`` and ``attention_entropy``, token
+``measure_fusion`` takes all measures of a whole head at once, layer by layer. One by one:
+attention maps are measured by ``same_class_mass``, ``sharpness`` and ``attention_entropy``, token
 embeddings by ``silhouette`` and ``neighbor_purity``, labelled samples in subspaces by
 ``cluster_integrity``.
 """
@@ -18,16 +19,26 @@ from df_heads.fusion.measures import (
     sharpness,
 )
 from df_heads.fusion.recording import AttentionMaps, record_attention
+from df_heads.fusion.summary import (
+    FusionSummary,
+    LayerFusion,
+    NonFiniteError,
+    measure_fusion,
+)
 from df_heads.fusion.theory import noise_bounds, theorem1_weights, theorem2_factor
 from df_heads.fusion.tokens import neighbor_purity, silhouette
 
 __all__ = [
     "AttentionMaps",
     "ClusterIntegrity",
+    "FusionSummary",
+    "LayerFusion",
+    "NonFiniteError",
     "SameClassMass",
     "attention_entropy",
     "cluster_bases",
     "cluster_integrity",
+    "measure_fusion",
     "neighbor_purity",
     "noise_bounds",
     "record_attention",

@@ -1,0 +1,281 @@
+"""All measures of Deep Fusion over a whole head, layer by layer, on one labelled batch."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from df_heads.attention import BatchAttention
+from df_heads.fusion._classes import class_index
+from df_heads.fusion.measures import attention_entropy, same_class_mass, sharpness
+from df_heads.fusion.recording import record_attention
+from df_heads.fusion.tokens import neighbor_purity, silhouette
+from df_heads.heads import TransformerProjectionHead
+
+# One pair decides an infimum; this share of the pairs at either end decides nothing here.
+SHARPNESS_QUANTILE = 0.05
+
+
+class NonFiniteError(ValueError):
+    """Tokens or attention weights that are not finite: the model has diverged."""
+
+
+@dataclass(frozen=True)
+class LayerFusion:
+    """The measures of one layer; lists hold one number per attention head.
+
+    Numbers are averaged over sequences. None is a number that is not defined: no mass on others
+    where tokens attend to themselves only, no sharpness where it is 0 / 0.
+
+    Attributes:
+        same_class_mass: SameClassMass.others, to be read beside FusionSummary.chance.
+        own_mass: SameClassMass.own.
+        pair_mass: SameClassMass.pair; None without pairs.
+        sharpness: Definition 2 as printed, which one pair of tokens decides.
+        sharpness_quantile: Its robust form, ``sharpness(..., quantile=0.05)``.
+        entropy: attention_entropy, in nats.
+        silhouette: Of the tokens that leave the layer's block.
+        neighbor_purity: Of the same tokens. Its chance level is that of same_class_mass
+            without pairs.
+    """
+
+    same_class_mass: list[float | None]
+    own_mass: list[float | None]
+    pair_mass: list[float | None] | None
+    sharpness: list[float | None]
+    sharpness_quantile: list[float | None]
+    entropy: list[float | None]
+    silhouette: float
+    neighbor_purity: float
+
+
+@dataclass(frozen=True)
+class FusionSummary:
+    """The measures of a whole head on one batch, as plain numbers.
+
+    Attributes:
+        layers: One entry per block, the first block first.
+        chance: same_class_mass of uniform attention.
+        tokens: Tokens per sequence.
+        classes: Classes among them.
+        input_silhouette: Of the tokens that enter the first block.
+        input_neighbor_purity: Of the same tokens.
+    """
+
+    layers: list[LayerFusion]
+    chance: float
+    tokens: int
+    classes: int
+    input_silhouette: float
+    input_neighbor_purity: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; an infinite sharpness, which JSON lacks, becomes "inf"."""
+        data = asdict(self)
+        for layer in data["layers"]:
+            for name in ("sharpness", "sharpness_quantile"):
+                layer[name] = ["inf" if value == math.inf else value for value in layer[name]]
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "FusionSummary":
+        """The summary that as_dict wrote, also after a round trip through JSON."""
+        layers = []
+        for entry in data["layers"]:
+            layer = dict(entry)
+            for name in ("sharpness", "sharpness_quantile"):
+                layer[name] = [None if value is None else float(value) for value in layer[name]]
+            layers.append(LayerFusion(**layer))
+        return cls(**{**data, "layers": layers})
+
+
+def measure_fusion(
+    model: nn.Module,
+    x: Tensor,
+    labels: Tensor,
+    *,
+    pairs: Tensor | None = None,
+    max_gib: float = 1.0,
+) -> FusionSummary:
+    """Measure every layer of a Transformer projection head on one labelled batch.
+
+    >>> summary = measure_fusion(head, features, labels)
+    >>> [layer.same_class_mass for layer in summary.layers], summary.chance
+
+    Where the model's own forward stops before the head, as that of a LightningModule often does,
+    pass the head and what enters it:
+
+    >>> features = extract_features(model.backbone, [images])
+    >>> measure_fusion(model.projection_head, features, labels)
+
+    It runs in eval mode without gradients, draws no random numbers, puts each module's training
+    flag back, leaves no hooks behind, and holds the attention maps of one layer at a time.
+
+    Args:
+        model: A TransformerProjectionHead, or a module that holds one and runs it once in its
+            forward. Heads of which no parameter requires a gradient, such as a teacher's, do not
+            count if there is one that trains.
+        x: What the model takes: for a head features (N, D), or (S, N, D) for S sequences with
+            the same labels, such as two views of the same images.
+        labels: (N,), integers; each class at least twice.
+        pairs: (N,), the index of each token's other view, for two views in one sequence; each
+            class then at least three times.
+        max_gib: The most the attention maps of one layer may take, in GiB; the measures need a
+            few times as much while they are computed.
+
+    Raises:
+        TypeError: If labels or pairs is not a tensor.
+        NonFiniteError: If tokens or attention weights are not finite. It is a ValueError.
+        ValueError: If the model does not hold one head or does not run it once, labels or pairs
+            do not fit, there are fewer than two classes, a class has too few samples, the maps
+            would take more than ``max_gib``, or the head's sequence_length would cut the batch.
+    """
+    head = _find_head(model)
+    entered: list[Tensor] = []
+    layers: list[LayerFusion] = []
+
+    def enter(_block: nn.Module, args: tuple[Tensor, ...]) -> None:
+        if entered:
+            raise ValueError(_ran("more than once", model))
+        _check_batch(head, args[0], labels, pairs, max_gib)
+        entered.append(args[0])
+
+    def leave(layer: int, _block: nn.Module, _args: tuple[Tensor, ...], tokens: Tensor) -> None:
+        layers.append(_measure_layer(f"layer {layer}", maps.pop(layer), tokens, labels, pairs))
+
+    with (
+        torch.no_grad(),
+        _evaluating(model),
+        _uncompiled(),
+        # _check_batch has the limit: it is one layer's, as each is dropped once it is measured.
+        record_attention(head, device=next(head.parameters()).device, max_gib=math.inf) as maps,
+    ):
+        handles = [head.blocks[0].register_forward_pre_hook(enter)]
+        handles += [
+            block.register_forward_hook(partial(leave, layer))
+            for layer, block in enumerate(head.blocks)
+        ]
+        try:
+            model(x)
+        finally:
+            for handle in handles:
+                handle.remove()
+    if not entered:
+        raise ValueError(_ran("0 times", model))
+    tokens = entered[0]
+    uniform = torch.ones(tokens.shape[1], tokens.shape[1], device=tokens.device)
+    return FusionSummary(
+        layers=layers,
+        chance=same_class_mass(uniform, labels, pairs).chance,
+        tokens=tokens.shape[1],
+        classes=len(labels.unique()),
+        input_silhouette=_over_sequences(silhouette, tokens, labels),
+        input_neighbor_purity=_over_sequences(neighbor_purity, tokens, labels),
+    )
+
+
+def _measure_layer(
+    name: str, maps: Tensor, tokens: Tensor, labels: Tensor, pairs: Tensor | None
+) -> LayerFusion:
+    _check_finite(f"{name}'s attention", maps)
+    _check_finite(f"{name}'s output", tokens)
+    mass = same_class_mass(maps, labels, pairs)
+    return LayerFusion(
+        same_class_mass=_per_head(mass.others),
+        own_mass=_per_head(mass.own),
+        pair_mass=None if mass.pair is None else _per_head(mass.pair),
+        sharpness=_per_head(sharpness(maps, labels)),
+        sharpness_quantile=_per_head(sharpness(maps, labels, SHARPNESS_QUANTILE)),
+        entropy=_per_head(attention_entropy(maps)),
+        silhouette=_over_sequences(silhouette, tokens, labels),
+        neighbor_purity=_over_sequences(neighbor_purity, tokens, labels),
+    )
+
+
+def _per_head(values: Tensor) -> list[float | None]:
+    """Means over the sequences of (S, heads)."""
+    return [None if math.isnan(value) else value for value in values.mean(0).tolist()]
+
+
+def _over_sequences(
+    measure: Callable[[Tensor, Tensor], float], tokens: Tensor, labels: Tensor
+) -> float:
+    return sum(measure(sequence, labels) for sequence in tokens) / len(tokens)
+
+
+def _find_head(model: nn.Module) -> TransformerProjectionHead:
+    heads = [m for m in model.modules() if isinstance(m, TransformerProjectionHead)]
+    if len(heads) > 1:
+        trained = [head for head in heads if any(p.requires_grad for p in head.parameters())]
+        heads = trained or heads
+    if len(heads) != 1:
+        raise ValueError(
+            f"{type(model).__name__} holds {len(heads)} Transformer projection heads to measure "
+            "but must hold exactly 1; pass that TransformerProjectionHead itself."
+        )
+    return heads[0]
+
+
+def _check_batch(
+    head: TransformerProjectionHead,
+    tokens: Tensor,
+    labels: Tensor,
+    pairs: Tensor | None,
+    max_gib: float,
+) -> None:
+    sequences, count, _ = tokens.shape
+    class_index(labels, tokens, name="x", at_least=2 if pairs is None else 3)
+    if head.sequence_length is not None and count > head.sequence_length:
+        raise ValueError(
+            f"x has {count} samples but sequence_length={head.sequence_length} cuts them into "
+            f"sequences that do not see each other; pass {head.sequence_length} samples or fewer."
+        )
+    num_heads = max(m.num_heads for m in head.modules() if isinstance(m, BatchAttention))
+    item = 8 if tokens.dtype == torch.float64 else 4
+    gib = sequences * num_heads * count**2 * item / 2**30
+    if gib > max_gib:
+        raise ValueError(
+            f"the explicit attention of {num_heads} heads over {sequences} x {count} tokens would "
+            f"take {gib:.3g} GiB per layer, more than max_gib={max_gib:g}; pass a subset of "
+            f"{int(count * math.sqrt(max_gib / gib))} samples or fewer, or a higher max_gib."
+        )
+    _check_finite("the head's input layer", tokens)
+
+
+def _check_finite(name: str, values: Tensor) -> None:
+    broken = int((~values.isfinite()).sum())
+    if broken:
+        raise NonFiniteError(
+            f"{name} holds {broken} values that are not finite but must hold none; check the "
+            "model for divergence."
+        )
+
+
+def _ran(times: str, model: nn.Module) -> str:
+    return (
+        f"the forward of {type(model).__name__} ran its projection head {times} but must run it "
+        "once; pass the head itself, and as x the features that enter it."
+    )
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    # Flags are set directly: train() may be overridden, and would flatten mixed flags.
+    flags = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, flag in flags:
+            module.training = flag
+
+
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Compiled code does not see hooks; torch before 2.6 cannot switch it off."""
+    set_stance = getattr(torch.compiler, "set_stance", None)
+    return nullcontext() if set_stance is None else set_stance("force_eager")
