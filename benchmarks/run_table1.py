@@ -14,7 +14,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 import df_heads.benchmarks.harness.cnn4  # noqa: F401  (makes the backbone known)
+from df_heads.benchmarks.harness.callbacks import TrainingDivergedError
 from df_heads.benchmarks.harness.cli import (
     add_shared_flags,
     experiment_from,
@@ -24,16 +27,30 @@ from df_heads.benchmarks.harness.cli import (
     source_from,
 )
 from df_heads.benchmarks.harness.experiment import Experiment
+from df_heads.benchmarks.harness.fusion_plots import draw_maps, draw_measures, measure
+from df_heads.benchmarks.harness.fusion_results import (
+    FusionResult,
+    has_snapshots,
+    load_fusion,
+    measure_run,
+)
 from df_heads.benchmarks.harness.images import DATASETS
-from df_heads.benchmarks.harness.results import ResultFolder
+from df_heads.benchmarks.harness.machine import Machine, is_first_process
+from df_heads.benchmarks.harness.plots import require_matplotlib
+from df_heads.benchmarks.harness.report import markdown_table, percent
+from df_heads.benchmarks.harness.results import ResultFolder, collapsed
+from df_heads.benchmarks.harness.statistics import summarize
+from df_heads.benchmarks.harness.sweep import DataSource
 from df_heads.benchmarks.harness.training import run
+from df_heads.fusion import FusionSummary
 
-HEADS = ("transformer", "transformer-uniform", "transformer-self")
-FAMILIES = (*HEADS, "transformer-tied")
+HEADS = ("transformer", "transformer-tied", "transformer-uniform")
+FAMILIES = (*HEADS, "transformer-self")
 SNAPSHOTS = (0, 1, 5, 20, 50, 200)
+SHOWN_LAYERS = (1, 3, 6, 8, 10)
 # The paper: "200 epochs ... SGD ... learning rate 0.1 ... batch size 1024", 10 layers, 4 heads.
 PAPER = {"epochs": 200, "learning_rate": 0.1, "image_size": 28, "dataset": "mnist"}
-SMOKE = {"epochs": 12, "batch_size": 128, "image_size": 16, "dataset": "digits"}
+SMOKE = {**PAPER, "epochs": 12, "batch_size": 128, "image_size": 16, "dataset": "digits"}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -55,8 +72,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     cells.add_argument("--backbone", default="cnn4", help="a timm model (default: the 4-layer CNN)")
     cells.add_argument("--num-layers", type=int, default=10, help="default: %(default)s")
     cells.add_argument("--num-heads", type=int, default=4, help="default: %(default)s")
+    cells.add_argument(
+        "--smoke",
+        action="store_true",
+        help="real handwritten digits that need no download, a budget of minutes",
+    )
+    cells.add_argument(
+        "--table-only", action="store_true", help="run nothing; draw and print what was run"
+    )
     add_shared_flags(parser)
-    parser.set_defaults(**PAPER)
+    smoke = "--smoke" in (sys.argv[1:] if arguments is None else arguments)
+    parser.set_defaults(**(SMOKE if smoke else PAPER))
     return parser.parse_args(arguments)
 
 
@@ -68,26 +94,126 @@ def cell(args: argparse.Namespace, head: str, seed: int) -> Experiment:
     return replace(experiment, num_layers=args.num_layers, num_heads=args.num_heads)
 
 
+def snapshot_epochs(epochs: int) -> list[int]:
+    """The epochs at which a run is measured: the first, the last and some between."""
+    return sorted({epoch for epoch in SNAPSHOTS if epoch < epochs} | {epochs})
+
+
+def shown_layers(num_layers: int) -> list[int]:
+    """The paper's layers that this head has, and its last one."""
+    return sorted({layer for layer in SHOWN_LAYERS if layer < num_layers} | {num_layers})
+
+
+def run_cell(
+    experiment: Experiment, source: DataSource, results: ResultFolder, machine: Machine
+) -> None:
+    """Train and measure one cell, or what of it is missing."""
+    epochs = snapshot_epochs(experiment.epochs)
+    if load_fusion(results, experiment) is not None:
+        return
+    data = source.load(experiment.dataset, experiment.image_size)
+    trained = results.load(experiment) is not None
+    if not trained or not has_snapshots(results, experiment, epochs):
+        run(
+            experiment,
+            data,
+            results,
+            # A finished run has nothing to resume, and its snapshots are gone.
+            replace(machine, resume=machine.resume and not trained),
+            data_note=source.note,
+            title=f"{experiment.dataset} {experiment.head} seed {experiment.seed}",
+            snapshot_epochs=epochs,
+        )
+    if is_first_process():
+        measure_run(experiment, data, results, machine, epochs, data_note=source.note)
+
+
+def table(args: argparse.Namespace, results: ResultFolder) -> str:
+    """The attention mass on others of the same class, over depth, before and after training."""
+    shown = shown_layers(args.num_layers)
+    header = [
+        "head", "weights", *(f"layer {layer}" for layer in shown), "best head",
+        "chance", "same-class neighbour", "unsup. %", "sup. %", "seeds",
+    ]  # fmt: skip
+    rows = []
+    for head in args.heads:
+        cells = [cell(args, head, seed) for seed in args.seeds]
+        found = [fusion for c in cells if (fusion := load_fusion(results, c)) is not None]
+        scores = [result for c in cells if (result := results.load(c)) is not None]
+        if not found:
+            rows.append([head, "not run", *[""] * (len(header) - 2)])
+        for epoch in (0, args.epochs) if found else ():
+            accuracies = ["", ""]
+            if epoch:
+                accuracies = [
+                    percent(summarize([score["metrics"][name] for score in scores]))
+                    for name in ("unsupervised", "supervised")
+                ]
+            broken = " (collapsed)" if epoch and any(map(collapsed, scores)) else ""
+            rows.append(
+                [
+                    head + broken,
+                    f"after {epoch} epochs" if epoch else "untrained",
+                    *_over_depth([fusion.summaries[epoch] for fusion in found], shown),
+                    *accuracies,
+                    str(len(found)),
+                ]
+            )
+    return markdown_table(header, rows)
+
+
+def _over_depth(summaries: Sequence[FusionSummary], shown: Sequence[int]) -> list[str]:
+    mass = np.mean([measure(summary, "same_class_mass") for summary in summaries], axis=0)
+    purity = np.mean([measure(summary, "neighbor_purity")[-1] for summary in summaries])
+    of_layers = [mass[layer - 1].mean() for layer in shown]
+    numbers = [*of_layers, mass[-1].max(), summaries[0].chance, purity]
+    return ["" if np.isnan(number) else f"{number:.3f}" for number in numbers]
+
+
+def draw(args: argparse.Namespace, results: ResultFolder) -> list[str]:
+    """Draw the figures of the first seed that was run; returns their paths."""
+    found: dict[str, FusionResult] = {}
+    for head in args.heads:
+        for seed in args.seeds:
+            fusion = load_fusion(results, cell(args, head, seed))
+            if fusion is not None:
+                found.setdefault(head, fusion)
+    if not found:
+        return []
+    stem = f"table1-{args.dataset}-{args.epochs}ep"
+    files = [results.path / f"{stem}-measures.png"]
+    draw_measures(found, files[0])
+    for head, fusion in found.items():
+        files.append(results.path / f"{stem}-{head}-attention.png")
+        layers = [layer - 1 for layer in shown_layers(args.num_layers)]
+        draw_maps(fusion, layers, files[-1])
+    return [str(file) for file in files]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing, measure it, draw it."""
     args = parse(arguments)
+    require_matplotlib()
     results, machine, source = ResultFolder(args.out_dir), machine_from(args), source_from(args)
-    epochs = sorted({epoch for epoch in SNAPSHOTS if epoch < args.epochs} | {args.epochs})
-    for seed in args.seeds:
-        for head in args.heads:
-            experiment = cell(args, head, seed)
-            if results.load(experiment) is None:
-                data = source.load(experiment.dataset, experiment.image_size)
-                run(
-                    experiment,
-                    data,
-                    results,
-                    machine,
-                    data_note=source.note,
-                    title=experiment.name,
-                    snapshot_epochs=epochs,
-                )
-    return 0
+    failures = []
+    if not args.table_only:
+        for seed in args.seeds:
+            for head in args.heads:
+                try:
+                    run_cell(cell(args, head, seed), source, results, machine)
+                except TrainingDivergedError as error:
+                    failures.append(str(error))
+    if not is_first_process():
+        return 1 if failures else 0
+    text = table(args, results)
+    file = results.path / f"table1-{args.dataset}-{args.epochs}ep.md"
+    file.write_text(text + "\n", encoding="utf-8")
+    print(f"\nAttention mass on others of the same class:\n\n{text}\n\nTable: {file}")
+    for figure in draw(args, results):
+        print(f"Figure: {figure}")
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
