@@ -8,6 +8,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from df_heads.gathering import GatheredTokens
+
 AttentionMode = Literal["softmax", "tied", "self", "uniform"]
 
 # CLIP and cosine-similarity transformers start near 10; Theorem 1 leaves the scale free.
@@ -65,30 +67,45 @@ class BatchAttention(nn.Module):
             self.softmax_scale = 1.0
             self.cosine_scale = nn.Parameter(torch.full((num_heads,), TIED_INITIAL_SCALE))
 
-    def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        attn_mask: Tensor | None = None,
+        everyone: GatheredTokens | None = None,
+    ) -> Tensor:
         """Mix the tokens of each sequence.
 
         Args:
             x: Tokens, (S, N, dim).
             attn_mask: Bool, (N, N) or (S, N, N); True = query i may attend to key j. A query
-                that may attend to nothing receives zero.
+                that may attend to nothing receives zero. (N, M) or (S, N, M) with `everyone`.
+            everyone: The M tokens of all processes, x among them, to attend to in place of x.
+                They hold the sequences that `sequence_length` cuts. "self" takes none.
 
         Returns:
             (S, N, dim).
         """
-        q, k, v = self.project(x)
+        q, k, v = self.project(x, everyone)
         if self.attention == "self":
             mixed = self._keep_own_value(v, attn_mask)
-        else:
+        elif everyone is None:
             mixed = self._attend_in_sequences((q, k, v), attn_mask)
+        else:
+            mixed = self._attend_across_processes((q, k, v), attn_mask, everyone.own)
         out: Tensor = self.to_out(rearrange(mixed, "s h n d -> s n (h d)"))
         return out
 
-    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(
+        self, x: Tensor, everyone: GatheredTokens | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (S, num_heads, N, head_dim).
 
-        softmax(softmax_scale * q k^T) is the attention; "self" keeps its diagonal only.
+        softmax(softmax_scale * q k^T) is the attention; "self" keeps its diagonal only. With
+        `everyone`, keys and values are those of its M tokens.
         """
+        if everyone is not None:
+            q, k, v = self.project(everyone.tokens)
+            return q[..., everyone.own, :], k, v
         parts = rearrange(
             self.to_qkv(x), "s n (p h d) -> p s h n d", h=self.num_heads, d=self.head_dim
         )
@@ -101,7 +118,12 @@ class BatchAttention(nn.Module):
 
     @torch.no_grad()
     def attention_weights(
-        self, x: Tensor, attn_mask: Tensor | None = None, *, heads: Sequence[int] | None = None
+        self,
+        x: Tensor,
+        attn_mask: Tensor | None = None,
+        everyone: GatheredTokens | None = None,
+        *,
+        heads: Sequence[int] | None = None,
     ) -> Tensor:
         """The weights with which forward mixes the values, written out, without gradients.
 
@@ -110,30 +132,33 @@ class BatchAttention(nn.Module):
         Args:
             x: Tokens, (S, N, dim).
             attn_mask: As for forward.
+            everyone: As for forward.
             heads: Indices of the heads wanted, in that order; None for all.
 
         Returns:
             (S, heads, N, N), float32, or float64 for float64 tokens. Row i holds what token i
-            gives to each token and sums to 1; it is 0 if token i may attend to nothing.
+            gives to each token and sums to 1; it is 0 if token i may attend to nothing. (S,
+            heads, N, M) with `everyone`.
         """
         chosen = slice(None) if heads is None else list(heads)
-        q, k, v = self.project(x)
+        q, k, v = self.project(x, everyone)
         # The fused kernels take all three in one dtype, and sum and normalise in float32.
         wide = torch.promote_types(v.dtype, torch.float32)
         q, k = (t[:, chosen].to(v.dtype).to(wide) for t in (q, k))
         with torch.autocast(x.device.type, enabled=False):
             scores = (self.softmax_scale * q) @ k.mT
-        hidden = ~self._visible(x, attn_mask)
+        own = slice(0, x.shape[-2]) if everyone is None else everyone.own
+        hidden = ~self._visible(k, own, attn_mask)
         weights: Tensor = scores.masked_fill_(hidden, -torch.inf).softmax(dim=-1)
         # The softmax of a row that sees nothing is 0 / 0.
         return weights.masked_fill_(hidden, 0.0)
 
-    def _visible(self, x: Tensor, attn_mask: Tensor | None) -> Tensor:
-        """True where token i weighs token j: (N, N), or (S, 1, N, N) for a mask per sequence."""
-        tokens = torch.arange(x.shape[-2], device=x.device)
+    def _visible(self, k: Tensor, own: slice, attn_mask: Tensor | None) -> Tensor:
+        """True where token i of `own` weighs token j: (N, M), or (S, 1, N, M) for S masks."""
+        tokens = torch.arange(k.shape[-2], device=k.device)
         length = 1 if self.attention == "self" else self.sequence_length or len(tokens)
         sequence = tokens // length
-        visible = sequence[:, None] == sequence
+        visible = sequence[own, None] == sequence
         if attn_mask is not None:
             visible = visible & attn_mask
         return visible if visible.dim() == 2 else visible.unsqueeze(1)
@@ -164,6 +189,22 @@ class BatchAttention(nn.Module):
         rest = [t[..., full:, :] for t in qkv]
         corner = None if attn_mask is None else attn_mask[..., full:, full:]
         return torch.cat([mixed, self._attend(rest, corner)], dim=-2)
+
+    def _attend_across_processes(
+        self, qkv: Sequence[Tensor], attn_mask: Tensor | None, own: slice
+    ) -> Tensor:
+        q, k, v = qkv
+        length = self.sequence_length or k.shape[-2]
+        mixed = []
+        # This process's queries may start in the middle of a sequence and end in the middle of
+        # another; the keys are whole sequences.
+        for start in range(own.start - own.start % length, own.stop, length):
+            keys = slice(start, start + length)
+            queries = slice(max(start - own.start, 0), min(keys.stop, own.stop) - own.start)
+            seen = None if attn_mask is None else attn_mask[..., queries, keys]
+            parts = (q[..., queries, :], k[..., keys, :], v[..., keys, :])
+            mixed.append(self._attend(parts, seen))
+        return torch.cat(mixed, dim=-2)
 
     def _attend(self, qkv: Sequence[Tensor], attn_mask: Tensor | None) -> Tensor:
         if attn_mask is not None and attn_mask.dim() == 3:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from df_heads.attention import AttentionMode, BatchAttention
+from df_heads.gathering import Peers, meet_peers, process_count, refuse_peers
 
 
 class TransformerProjectionHead(nn.Module):
@@ -41,14 +42,18 @@ class TransformerProjectionHead(nn.Module):
         sequence_length: Cut a batch of N into ceil(N / sequence_length) sequences that do not
             see each other; the cost is N * sequence_length instead of N * N. The last one may be
             shorter. None: one sequence.
-        gather_distributed: Attend over the tokens of all processes. Not available yet.
+        gather_distributed: Under torch.distributed, attend to the tokens of all processes, with
+            gradients: R processes of N samples each give the outputs and gradients of one process
+            with R * N. All processes must call the head together, in training and in evaluation;
+            N may differ between them. sequence_length then cuts the sequence of all tokens, in
+            rank order, and may join processes in groups. Without torch.distributed, or with one
+            process, it changes nothing.
         attention: "softmax", "tied", or the controls "self" and "uniform"; see BatchAttention.
             "self" switches the mixing off and keeps everything else, so the gain of "softmax"
             over it is what attending over the batch is worth.
 
     Raises:
         ValueError: If a size is not positive, dropout is outside [0, 1), or attention is unknown.
-        NotImplementedError: If gather_distributed is True.
     """
 
     def __init__(
@@ -85,15 +90,12 @@ class TransformerProjectionHead(nn.Module):
             )
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout={dropout} must be at least 0 and below 1.")
-        if gather_distributed:
-            raise NotImplementedError(
-                "gather_distributed=True is not available yet; use False, where each process "
-                "attends over its own batch."
-            )
         self.input_dim = input_dim
         self.hidden_dim = hidden_dim
         self.output_dim = output_dim
         self.sequence_length = sequence_length
+        self.gather_distributed = gather_distributed
+        self.attention = attention
         self.input = nn.Linear(input_dim, hidden_dim)
         self.blocks = nn.ModuleList(
             TransformerBlock(
@@ -141,23 +143,41 @@ class TransformerProjectionHead(nn.Module):
             x: Features (N, input_dim), one sequence of N tokens, or (S, N, input_dim), S
                 independent sequences.
             attn_mask: Bool, (N, N), or (S, N, N) for one mask per sequence; True = token i may
-                attend to token j (the convention of scaled_dot_product_attention).
+                attend to token j (the convention of scaled_dot_product_attention). With
+                gather_distributed=True, (N, M) or (S, N, M): a row for each of this process's
+                tokens, a column for each of the M of all processes, in rank order.
 
         Returns:
-            Projections, (N, output_dim) or (S, N, output_dim).
+            Projections, (N, output_dim) or (S, N, output_dim): those of this process's tokens.
 
         Raises:
-            ValueError: If the shape or dtype of x or attn_mask does not fit.
+            ValueError: If the shape or dtype of x or attn_mask does not fit. With
+                gather_distributed=True all processes raise if one does, so none waits for it.
         """
-        _check_features(x, self.input_dim)
-        tokens = x if x.dim() == 3 else x.unsqueeze(0)
-        if attn_mask is not None:
-            _check_mask(attn_mask, tokens)
-        tokens = self.input(tokens)
+        peers = None
+        if self.gather_distributed and process_count() > 1:
+            peers = self._meet_peers(x, attn_mask)
+        else:
+            _check_features(x, self.input_dim)
+            _check_mask(attn_mask, x, columns=x.shape[-2])
+        if peers is not None and self.attention == "self":
+            # No token sees another, so there is nothing to gather.
+            attn_mask = None if attn_mask is None else attn_mask[..., peers.own]
+            peers = None
+        tokens = self.input(x if x.dim() == 3 else x.unsqueeze(0))
         for block in self.blocks:
-            tokens = block(tokens, attn_mask)
+            tokens = block(tokens, attn_mask, peers)
         z: Tensor = self.output(self.norm(tokens))
         return z if x.dim() == 3 else z.squeeze(0)
+
+    def _meet_peers(self, x: Tensor, attn_mask: Tensor | None) -> Peers:
+        try:
+            _check_features(x, self.input_dim)
+            _check_mask(attn_mask, x, columns=None)
+        except ValueError:
+            refuse_peers(x.device)
+            raise
+        return meet_peers(x if x.dim() == 3 else x.unsqueeze(0), attn_mask)
 
 
 class TransformerBlock(nn.Module):
@@ -195,15 +215,28 @@ class TransformerBlock(nn.Module):
         self.mlp_norm = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
-        """Map tokens (S, N, dim) to tokens (S, N, dim); attn_mask as in BatchAttention."""
+    def forward(
+        self, x: Tensor, attn_mask: Tensor | None = None, peers: Peers | None = None
+    ) -> Tensor:
+        """Map tokens (S, N, dim) to tokens (S, N, dim).
+
+        Args:
+            x: Tokens of this process.
+            attn_mask: As in BatchAttention.
+            peers: The processes to whose tokens to attend; None for this one's only.
+        """
         if self.norm_first:
-            x = x + self.dropout(self.attention(self.attention_norm(x), attn_mask))
+            x = x + self.dropout(self._mix(self.attention_norm(x), attn_mask, peers))
             x = x + self.mlp(self.mlp_norm(x))
         else:
-            x = self.attention_norm(x + self.dropout(self.attention(x, attn_mask)))
+            x = self.attention_norm(x + self.dropout(self._mix(x, attn_mask, peers)))
             x = self.mlp_norm(x + self.mlp(x))
         return x
+
+    def _mix(self, x: Tensor, attn_mask: Tensor | None, peers: Peers | None) -> Tensor:
+        everyone = None if peers is None else peers.gather(x)
+        mixed: Tensor = self.attention(x, attn_mask, everyone)
+        return mixed
 
 
 class FeedForwardProjectionHead(nn.Module):
@@ -312,14 +345,21 @@ def _check_features(x: Tensor, input_dim: int) -> None:
         raise ValueError(f"x is {x.dtype}; the head takes floating point features.")
 
 
-def _check_mask(attn_mask: Tensor, tokens: Tensor) -> None:
-    sequences, length, _ = tokens.shape
+def _check_mask(attn_mask: Tensor | None, x: Tensor, *, columns: int | None) -> None:
+    """Check a mask for x; columns=None leaves their number, but not 0, to the meeting of peers."""
+    if attn_mask is None:
+        return
+    sequences, length = x.shape[0] if x.dim() == 3 else 1, x.shape[-2]
     if attn_mask.dtype != torch.bool:
         raise ValueError(
             f"attn_mask is {attn_mask.dtype}; it must be torch.bool, True where a token may attend."
         )
-    if tuple(attn_mask.shape) not in ((length, length), (sequences, length, length)):
+    shape = tuple(attn_mask.shape)
+    width = max((1, *shape[-1:])) if columns is None else columns
+    if shape not in ((length, width), (sequences, length, width)):
+        named = "M" if columns is None else columns
         raise ValueError(
-            f"attn_mask has shape {tuple(attn_mask.shape)}; for {sequences} x {length} tokens it "
-            f"must be ({length}, {length}) or ({sequences}, {length}, {length})."
+            f"attn_mask has shape {shape}; for {sequences} x {length} tokens it must be ({length}, "
+            f"{named}) or ({sequences}, {length}, {named})"
+            + (", M the number of tokens of all processes." if columns is None else ".")
         )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from df_heads.attention import BatchAttention
+from df_heads.gathering import GatheredTokens
 
 
 class AttentionMaps(dict[int, Tensor]):
@@ -55,7 +56,9 @@ def record_attention(
     Yields:
         Layer index to weights (S, heads, N, N), float32 (float64 for a float64 model). Rows sum
         to 1; the row of a token that may attend to nothing is 0. With ``sequence_length`` the
-        weights are 0 outside the blocks on the diagonal.
+        weights are 0 outside the blocks on the diagonal. A head that attends to the M tokens of
+        all processes (``gather_distributed=True``, "self" excepted) gives (S, heads, N, M), the
+        rows of this process's tokens; one process may record without the others.
 
     Raises:
         ValueError: If ``head`` has no attention layers, a layer or head does not exist, or (from
@@ -76,8 +79,16 @@ def record_attention(
     def keep(
         layer: BatchAttention, args: tuple[Any, ...], kwargs: dict[str, Any], _output: Tensor
     ) -> None:
-        _check_size(args[0] if args else kwargs["x"], num_maps, max_gib)
-        weights = layer.attention_weights(*args, **kwargs, heads=heads_of[layer])
+        record(layer, *args, **kwargs)
+
+    def record(
+        layer: BatchAttention,
+        x: Tensor,
+        attn_mask: Tensor | None = None,
+        everyone: GatheredTokens | None = None,
+    ) -> None:
+        _check_size(x, everyone, num_maps, max_gib)
+        weights = layer.attention_weights(x, attn_mask, everyone, heads=heads_of[layer])
         maps[number[layer]] = weights.to(device)
 
     handles = [layer.register_forward_hook(keep, with_kwargs=True) for layer in number]
@@ -100,13 +111,15 @@ def _chosen(indices: Iterable[int] | None, available: int, name: str) -> list[in
     return chosen
 
 
-def _check_size(x: Tensor, num_maps: int, max_gib: float) -> None:
+def _check_size(x: Tensor, everyone: GatheredTokens | None, num_maps: int, max_gib: float) -> None:
     sequences, tokens, _ = x.shape
+    keys = tokens if everyone is None else everyone.tokens.shape[-2]
     item = 8 if x.dtype == torch.float64 else 4
-    gib = num_maps * sequences * tokens**2 * item / 2**30
+    gib = num_maps * sequences * tokens * keys * item / 2**30
     if gib > max_gib:
+        over = "" if everyone is None else f", each to {keys} of all processes,"
         raise ValueError(
             f"the explicit attention of {num_maps} heads (all layers together) over "
-            f"{sequences} x {tokens} tokens would take {gib:.3g} GiB, more than max_gib="
+            f"{sequences} x {tokens} tokens{over} would take {gib:.3g} GiB, more than max_gib="
             f"{max_gib:g}; pass fewer layers or heads, a smaller batch, or a higher max_gib."
         )

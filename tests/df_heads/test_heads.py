@@ -3,11 +3,13 @@ import io
 import itertools
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch import distributed as dist
 
 from df_heads import HEAD_PRESETS, FeedForwardProjectionHead, TransformerProjectionHead, build_head
 from df_heads.attention import BatchAttention
@@ -374,9 +376,15 @@ def test_bad_options_get_one_clear_sentence(options: dict[str, Any], message: st
         small_head(**options)
 
 
-def test_gather_distributed_says_it_is_not_there() -> None:
-    with pytest.raises(NotImplementedError, match="gather_distributed=True is not available yet"):
-        small_head(gather_distributed=True)
+def test_gathering_changes_nothing_in_one_process(tmp_path: Path) -> None:
+    x, mask = features(5, 12), torch.rand(5, 5) < 0.7
+    alone, gathering = small_head(), small_head(gather_distributed=True)
+    assert torch.equal(gathering(x, mask), alone(x, mask))
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        assert torch.equal(gathering(x, mask), alone(x, mask))
+    finally:
+        dist.destroy_process_group()
 
 
 def test_head_names() -> None:

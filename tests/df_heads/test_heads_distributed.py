@@ -1,59 +1,273 @@
+"""Heads on two processes. The checks below run in both of them, in one start of this file."""
+
+import copy
+import json
 import subprocess
 import sys
+import traceback
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-
-SCRIPT = """
 import torch
+from torch import Tensor
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
-from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
 
-dist.init_process_group("gloo")
-rank = dist.get_rank()
-for attention in ("softmax", "tied", "self", "uniform", "none"):
+from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
+from df_heads.fusion import record_attention
+
+MODES = ("softmax", "tied", "self", "uniform")
+# Of both processes.
+LENGTHS = (5, 8)
+
+
+def small_head(dtype: torch.dtype = torch.float64, **options: Any) -> TransformerProjectionHead:
     torch.manual_seed(0)
-    if attention == "none":
-        head = FeedForwardProjectionHead(12, 16, 8, batch_norm=False)
-    else:
-        head = TransformerProjectionHead(
-            12, 16, 8, num_layers=2, num_heads=2, head_dim=4, attention=attention
-        )
-    head.double()
-    x = torch.randn(2, 6, 12, dtype=torch.float64)
-    parameters = list(head.parameters())
-    expected = torch.autograd.grad(
-        sum(head(part).pow(3).sum() for part in x) / 2, parameters, allow_unused=True
-    )
+    options = {"num_layers": 2, "num_heads": 2, "head_dim": 4, **options}
+    return TransformerProjectionHead(12, 16, 8, **options).to(dtype)
+
+
+def gathering_head(**options: Any) -> TransformerProjectionHead:
+    return small_head(gather_distributed=True, **options)
+
+
+def features(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 1) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def own(whole: Tensor, lengths: tuple[int, ...] = LENGTHS, dim: int = -2) -> Tensor:
+    """This process's part of what all of them hold."""
+    return whole.split(list(lengths), dim)[dist.get_rank()]
+
+
+def assert_equals_one_process(
+    x: Tensor,
+    lengths: tuple[int, ...] = LENGTHS,
+    mask: Tensor | None = None,
+    tolerance: float = 1e-12,
+    **options: Any,
+) -> None:
+    """Outputs are those of one process, and so are gradients, of the processes' summed losses."""
+    expected = small_head(x.dtype, **options)
+    tokens = sum(lengths)
+    x = x.requires_grad_()
+    whole_loss = torch.sin(expected(x, mask)).sum() / tokens
+    (whole_x_grad, *whole_grads) = torch.autograd.grad(whole_loss, [x, *expected.parameters()])
+
+    head = gathering_head(dtype=x.dtype, **options)
+    # It averages the gradients over the processes: those of the mean of their losses.
     ddp = DistributedDataParallel(head)
-    for step in range(2):  # the second step is where DDP complains of unused parameters
+    part = own(x.detach(), lengths).requires_grad_()
+    rows = None if mask is None else own(mask, lengths)
+    for _ in range(2):  # the second step is where DDP complains of unused parameters
         ddp.zero_grad()
-        ddp(x[rank]).pow(3).sum().backward()
-    for parameter, gradient in zip(parameters, expected):
-        torch.testing.assert_close(parameter.grad, gradient, atol=1e-12, rtol=0)
-    print(f"rank {rank} {attention} ok", flush=True)
-dist.destroy_process_group()
-"""
+        part.grad = None
+        z = ddp(part, rows)
+        (torch.sin(z).sum() / tokens).backward()
+
+    def close(a: Tensor, b: Tensor) -> None:
+        torch.testing.assert_close(a, b, atol=tolerance, rtol=0)
+
+    close(z, own(expected(x, mask), lengths))
+    close(part.grad, own(whole_x_grad, lengths))
+    for parameter, gradient in zip(head.parameters(), whole_grads, strict=True):
+        close(len(lengths) * parameter.grad, gradient)
+
+
+def check_without_gathering_gradients_are_the_mean_over_processes() -> None:
+    for attention in (*MODES, "feed-forward"):
+        torch.manual_seed(0)
+        if attention == "feed-forward":
+            head = FeedForwardProjectionHead(12, 16, 8, batch_norm=False).double()
+        else:
+            head = small_head(attention=attention)
+        x = features(2, 6, 12)
+        expected = torch.autograd.grad(
+            sum(head(part).pow(3).sum() for part in x) / 2, list(head.parameters())
+        )
+        ddp = DistributedDataParallel(head)
+        for _ in range(2):
+            ddp.zero_grad()
+            ddp(x[dist.get_rank()]).pow(3).sum().backward()
+        for parameter, gradient in zip(head.parameters(), expected, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient, atol=1e-12, rtol=0)
+
+
+def check_gathering_equals_one_process() -> None:
+    for attention in MODES:
+        for norm_first in (False, True):
+            options = {"attention": attention, "norm_first": norm_first}
+            assert_equals_one_process(features(13, 12), **options)
+            assert_equals_one_process(features(2, 13, 12), **options)
+
+
+def check_equal_batches_in_float32() -> None:
+    x = features(3, 32, 12, dtype=torch.float32)
+    assert_equals_one_process(x, (16, 16), tolerance=1e-5)
+
+
+def check_sequences_are_cut_from_the_tokens_of_all() -> None:
+    for length in (1, 3, 5, 7, 12, 13, 20):
+        for attention in ("softmax", "self"):
+            options = {"sequence_length": length, "attention": attention}
+            assert_equals_one_process(features(2, 13, 12), **options)
+
+
+def random_mask(*shape: int) -> Tensor:
+    mask = torch.rand(*shape, generator=torch.Generator().manual_seed(2)) < 0.6
+    mask[..., 3, :] = False  # one that sees nothing, on each process
+    mask[..., 9, :] = False
+    return mask
+
+
+def check_masks_have_a_column_for_each_token_of_all() -> None:
+    for mask in (random_mask(13, 13), random_mask(2, 13, 13)):
+        for attention in MODES:
+            assert_equals_one_process(features(2, 13, 12), mask=mask, attention=attention)
+        assert_equals_one_process(features(2, 13, 12), mask=mask, sequence_length=6)
+
+
+def check_evaluation_without_gradients() -> None:
+    x = features(13, 12)
+    for guard in (torch.no_grad, torch.inference_mode):
+        with guard():
+            z = gathering_head(dropout=0.5).eval()(own(x))
+            torch.testing.assert_close(z, own(small_head().eval()(x)), atol=1e-12, rtol=0)
+
+
+def check_dropout() -> None:
+    head = gathering_head(dropout=0.2)
+    # Each process drops its own tokens' values.
+    torch.manual_seed(dist.get_rank())
+    x = own(features(13, 12))
+    z = head(x)
+    z.sum().backward()
+    assert not torch.allclose(z, head.eval()(x))
+    assert all(p.grad.isfinite().all() and p.grad.any() for p in head.parameters())
+
+
+def check_only_gathering_couples_the_processes() -> None:
+    x, changed = features(6, 12), features(6, 12, seed=1 + dist.get_rank())
+    for attention in MODES:
+        alone = small_head(attention=attention)
+        together = gathering_head(attention=attention)
+        if dist.get_rank() == 0:
+            assert torch.equal(alone(x), alone(changed))
+        same = torch.allclose(together(x), together(changed))
+        assert same == (attention == "self" and dist.get_rank() == 0)
+
+
+def check_one_process_may_record() -> None:
+    x = features(2, 13, 12)
+    for options in ({}, {"sequence_length": 6}, {"attention": "tied"}, {"attention": "uniform"}):
+        expected_head, head = small_head(**options), gathering_head(**options)
+        with record_attention(expected_head) as expected:
+            expected_head(x)
+        if dist.get_rank() == 1:
+            with record_attention(head) as maps:
+                z = head(own(x))
+            for layer, weights in maps.items():
+                assert weights.shape == (2, 2, 8, 13)
+                torch.testing.assert_close(weights, own(expected[layer]), atol=1e-12, rtol=0)
+            assert list(maps) == [0, 1]
+        else:
+            z = head(own(x))
+        torch.testing.assert_close(z, own(expected_head(x)), atol=1e-12, rtol=0)
+
+
+def check_self_is_recorded_over_own_tokens() -> None:
+    head, x = gathering_head(attention="self"), own(features(13, 12))
+    with record_attention(head) as maps:
+        head(x)
+    assert torch.equal(maps[0], torch.eye(len(x)).double().expand(1, 2, -1, -1))
+
+
+def check_recording_counts_the_tokens_of_all() -> None:
+    head = gathering_head(num_layers=1)
+    with (
+        pytest.raises(ValueError, match=r"1 x \d tokens, each to 13 of all processes, would take"),
+        record_attention(head, max_gib=1e-9),
+    ):
+        head(own(features(13, 12)))
+
+
+def refusal(x: Tensor, *args: Any) -> str:
+    try:
+        gathering_head()(x, *args)
+    except ValueError as error:
+        return str(error)
+    return "none"
+
+
+def check_a_bad_batch_on_one_process_stops_all() -> None:
+    first = dist.get_rank() == 0
+    good = features(5, 12)
+    for bad, why in (
+        (features(5, 13), "input_dim=12"),
+        (features(0, 12), "the batch is empty"),
+        (features(5), "the head takes"),
+    ):
+        message = refusal(good if first else bad)
+        assert ("refused the batch of rank 1" if first else why) in message, message
+    for mask, why in (
+        (torch.ones(5, 10), "torch.float32"),
+        (torch.ones(4, 10, dtype=torch.bool), "must be (5, M) or (1, 5, M)"),
+        (torch.ones(5, 0, dtype=torch.bool), "(5, 0)"),
+        (torch.tensor(True), "has shape ()"),
+    ):
+        message = refusal(good, None if first else mask)
+        assert ("refused the batch of rank 1" if first else why) in message, message
+
+
+def check_sizes_that_do_not_fit_stop_all_alike() -> None:
+    first = dist.get_rank() == 0
+    assert "hold [2, 3] sequences" in refusal(features(2 if first else 3, 5, 12))
+    mask = None if first else torch.ones(5, 5, dtype=torch.bool)
+    message = refusal(features(5, 12), mask)
+    assert "rank 1 has 5 columns" in message
+    assert "[5, 5] tokens of the processes, in rank order: 10" in message
+
+
+def check_copies() -> None:
+    head = copy.deepcopy(gathering_head())
+    x = features(13, 12)
+    torch.testing.assert_close(head(own(x)), own(small_head()(x)), atol=1e-12, rtol=0)
+
+
+CHECKS = [value for name, value in list(globals().items()) if name.startswith("check_")]
+
+
+def main(folder: Path) -> None:
+    dist.init_process_group("gloo", timeout=timedelta(seconds=30))
+    failures = {}
+    for check in CHECKS:
+        try:
+            check()
+        except Exception:
+            failures[check.__name__] = traceback.format_exc()
+    (folder / f"{dist.get_rank()}.json").write_text(json.dumps(failures))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
+
+
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    folder = tmp_path_factory.mktemp("processes")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*launcher, __file__, folder], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
 @pytest.mark.slow
-def test_data_parallel_gradients_are_the_mean_over_processes(tmp_path: Path) -> None:
-    script = tmp_path / "two_ranks.py"
-    script.write_text(SCRIPT)
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc-per-node=2",
-            script,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count(" ok") == 10
+@pytest.mark.parametrize("check", [check.__name__ for check in CHECKS])
+def test_on_two_processes(check: str, failures: list[dict[str, str]]) -> None:
+    for rank in range(2):
+        assert check not in failures[rank], f"rank {rank}: {failures[rank][check]}"
