@@ -103,18 +103,24 @@ class BatchAttention(nn.Module):
         softmax(softmax_scale * q k^T) is the attention; "self" keeps its diagonal only. With
         `everyone`, keys and values are those of its M tokens.
         """
-        if everyone is not None:
-            q, k, v = self.project(everyone.tokens)
-            return q[..., everyone.own, :], k, v
-        parts = rearrange(
-            self.to_qkv(x), "s n (p h d) -> p s h n d", h=self.num_heads, d=self.head_dim
-        )
+        if everyone is None:
+            parts = self._by_head(self.to_qkv(x))
+            q, k, v = parts[0], parts[-2], parts[-1]
+        else:
+            # Only the peers need their queries. "tied" has one projection for queries and keys.
+            weight, inner_dim = self.to_qkv.weight, self.num_heads * self.head_dim
+            q = self._by_head(F.linear(x, weight[:inner_dim]))[0]
+            k, v = self._by_head(F.linear(everyone.tokens, weight[-2 * inner_dim :]))
         if self.attention == "tied":
-            direction = F.normalize(parts[0], dim=-1)
-            return direction * self.cosine_scale[:, None, None], direction, parts[1]
+            k = F.normalize(k, dim=-1)
+            direction = k if everyone is None else F.normalize(q, dim=-1)
+            return direction * self.cosine_scale[:, None, None], k, v
         if self.attention == "uniform":
-            return torch.zeros_like(parts[0]), parts[1], parts[2]
-        return parts[0], parts[1], parts[2]
+            return torch.zeros_like(q), k, v
+        return q, k, v
+
+    def _by_head(self, projected: Tensor) -> Tensor:
+        return rearrange(projected, "s n (p h d) -> p s h n d", h=self.num_heads, d=self.head_dim)
 
     @torch.no_grad()
     def attention_weights(

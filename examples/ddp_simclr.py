@@ -1,0 +1,89 @@
+"""SimCLR on several processes, where head and loss see the batch of all of them.
+
+    python examples/ddp_simclr.py --devices 2                        # Lightning starts the second
+    torchrun --nproc-per-node=2 examples/ddp_simclr.py --devices 2
+
+Without GPUs the processes run on the CPU and talk through gloo. Each loads --batch-size images;
+gather_distributed=True lets a token attend to the tokens of all processes, in the head, and takes
+the negatives of all processes, in the loss, so that two processes of 64 images do what one would
+do with 128. The backbone is a small ViT, which normalises each image by itself; BatchNorm backbones
+need sync_batchnorm=True in the Trainer, on GPUs, for the same.
+"""
+
+import argparse
+from typing import Any
+
+import timm
+from lightly.transforms import SimCLRTransform
+from PIL import Image
+from pytorch_lightning import Trainer, seed_everything
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from df_heads.integrations.simclr import SimCLR
+
+
+class TwoViewsOfDigits(Dataset[Any]):
+    """scikit-learn's 1797 digits, each as two random views of 32 x 32 pixels."""
+
+    def __init__(self) -> None:
+        self.images = load_digits().images / 16 * 255
+        self.transform = SimCLRTransform(input_size=32, gaussian_blur=0.0)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[list[Tensor], int]:
+        image = Image.fromarray(self.images[index].astype("uint8")).convert("RGB")
+        return self.transform(image), index
+
+
+def main() -> None:
+    """Train, and print the loss of the last epoch."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--devices", type=int, default=2, help="processes on this machine")
+    parser.add_argument("--batch-size", type=int, default=64, help="images of one process")
+    parser.add_argument("--epochs", type=int, default=2)
+    options = parser.parse_args()
+
+    seed_everything(0)
+    backbone = timm.create_model(
+        "vit_tiny_patch16_224",
+        img_size=32,
+        patch_size=8,
+        embed_dim=64,
+        depth=2,
+        num_heads=2,
+        num_classes=0,
+    )
+    model = SimCLR(
+        backbone,
+        head="transformer",
+        head_options={"gather_distributed": True, "num_layers": 2},
+        gather_distributed=True,
+        image_size=32,
+        learning_rate=0.1,
+    )
+    # Lightning gives each process its own part of the images, of equal size for all.
+    loader = DataLoader(
+        TwoViewsOfDigits(), batch_size=options.batch_size, shuffle=True, drop_last=True
+    )
+    trainer = Trainer(
+        strategy="ddp",
+        devices=options.devices,
+        max_epochs=options.epochs,
+        log_every_n_steps=1,
+        logger=False,
+        enable_checkpointing=False,
+    )
+    trainer.fit(model, loader)
+    if trainer.is_global_zero:
+        loss = trainer.callback_metrics["train_loss"].item()
+        print(f"{trainer.world_size} processes, {trainer.global_step} steps, loss {loss:.3f}")
+
+
+if __name__ == "__main__":
+    main()
