@@ -6,19 +6,18 @@
 Without GPUs the processes run on the CPU and talk through gloo. Each loads --batch-size images;
 gather_distributed=True lets a token attend to the tokens of all processes, in the head, and takes
 the negatives of all processes, in the loss, so that two processes of 64 images do what one would
-do with 128. The backbone is a small ViT, which normalises each image by itself; BatchNorm backbones
-need sync_batchnorm=True in the Trainer, on GPUs, for the same.
+do with 128. The backbone normalises each image by itself; one with BatchNorm needs
+sync_batchnorm=True in the Trainer, on GPUs, for the same.
 """
 
 import argparse
 from typing import Any
 
-import timm
 from lightly.transforms import SimCLRTransform
 from PIL import Image
 from pytorch_lightning import Trainer, seed_everything
 from sklearn.datasets import load_digits
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from df_heads.integrations.simclr import SimCLR
@@ -29,7 +28,7 @@ class TwoViewsOfDigits(Dataset[Any]):
 
     def __init__(self) -> None:
         self.images = load_digits().images / 16 * 255
-        self.transform = SimCLRTransform(input_size=32, gaussian_blur=0.0)
+        self.transform = SimCLRTransform(input_size=32, min_scale=0.5, gaussian_blur=0.0)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,15 +49,12 @@ def main() -> None:
     options = parser.parse_args()
 
     seed_everything(0)
-    backbone = timm.create_model(
-        "vit_tiny_patch16_224",
-        img_size=32,
-        patch_size=8,
-        embed_dim=64,
-        depth=2,
-        num_heads=2,
-        num_classes=0,
-    )
+    layers: list[nn.Module] = []
+    for inputs, outputs in ((3, 32), (32, 64), (64, 128)):
+        layers.append(nn.Conv2d(inputs, outputs, kernel_size=3, stride=2, padding=1))
+        layers.append(nn.GroupNorm(4, outputs))
+        layers.append(nn.ReLU())
+    backbone = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten())
     model = SimCLR(
         backbone,
         head="transformer",
