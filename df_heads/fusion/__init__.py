@@ -11,6 +11,7 @@ embeddings by ``silhouette`` and ``neighbor_purity``, labelled samples in subspa
 ``cluster_integrity``.
 """
 
+from df_heads.fusion._measurable import NonFiniteError
 from df_heads.fusion.integrity import ClusterIntegrity, cluster_bases, cluster_integrity
 from df_heads.fusion.measures import (
     SameClassMass,
@@ -22,7 +23,6 @@ from df_heads.fusion.recording import AttentionMaps, record_attention
 from df_heads.fusion.summary import (
     FusionSummary,
     LayerFusion,
-    NonFiniteError,
     measure_fusion,
 )
 from df_heads.fusion.theory import noise_bounds, theorem1_weights, theorem2_factor

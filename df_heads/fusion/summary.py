@@ -1,8 +1,7 @@
 """All measures of Deep Fusion over a whole head, layer by layer, on one labelled batch."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -10,19 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from df_heads.attention import BatchAttention
-from df_heads.fusion._classes import class_index
+from df_heads.fusion._measurable import check_batch, check_finite, find_head
+from df_heads.fusion._undisturbed import undisturbed
 from df_heads.fusion.measures import attention_entropy, same_class_mass, sharpness
 from df_heads.fusion.recording import record_attention
 from df_heads.fusion.tokens import neighbor_purity, silhouette
-from df_heads.heads import TransformerProjectionHead
 
 # One pair decides an infimum; this share of the pairs at either end decides nothing here.
 SHARPNESS_QUANTILE = 0.05
-
-
-class NonFiniteError(ValueError):
-    """Tokens or attention weights that are not finite: the model has diverged."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +108,9 @@ def measure_fusion(
     >>> measure_fusion(model.projection_head, features, labels)
 
     It runs in eval mode without gradients, draws no random numbers, puts each module's training
-    flag back, leaves no hooks behind, and holds the attention maps of one layer at a time.
+    flag back, leaves no hooks behind, and holds the attention maps of one layer at a time. A head
+    with gather_distributed looks at this process's batch alone. Compiled models work from torch
+    2.6 on.
 
     Args:
         model: A TransformerProjectionHead, or a module that holds one and runs it once in its
@@ -135,24 +131,24 @@ def measure_fusion(
             do not fit, there are fewer than two classes, a class has too few samples, the maps
             would take more than ``max_gib``, or the head's sequence_length would cut the batch.
     """
-    head = _find_head(model)
+    head = find_head(model)
     entered: list[Tensor] = []
     layers: list[LayerFusion] = []
 
     def enter(_block: nn.Module, args: tuple[Tensor, ...]) -> None:
         if entered:
             raise ValueError(_ran("more than once", model))
-        _check_batch(head, args[0], labels, pairs, max_gib)
+        check_batch(head, args[0], labels, pairs, max_gib)
         entered.append(args[0])
 
     def leave(layer: int, _block: nn.Module, _args: tuple[Tensor, ...], tokens: Tensor) -> None:
-        layers.append(_measure_layer(f"layer {layer}", maps.pop(layer), tokens, labels, pairs))
+        # The model's autocast, if any, is not for the measures.
+        with torch.autocast(tokens.device.type, enabled=False):
+            layers.append(_measure_layer(f"layer {layer}", maps.pop(layer), tokens, labels, pairs))
 
     with (
-        torch.no_grad(),
-        _evaluating(model),
-        _uncompiled(),
-        # _check_batch has the limit: it is one layer's, as each is dropped once it is measured.
+        undisturbed(model),
+        # check_batch has the limit: it is one layer's, as each is dropped once it is measured.
         record_attention(head, device=next(head.parameters()).device, max_gib=math.inf) as maps,
     ):
         handles = [head.blocks[0].register_forward_pre_hook(enter)]
@@ -167,12 +163,19 @@ def measure_fusion(
                 handle.remove()
     if not entered:
         raise ValueError(_ran("0 times", model))
-    tokens = entered[0]
-    uniform = torch.ones(tokens.shape[1], tokens.shape[1], device=tokens.device)
+    with torch.autocast(entered[0].device.type, enabled=False):
+        return _summarize(layers, entered[0], labels, pairs)
+
+
+def _summarize(
+    layers: list[LayerFusion], tokens: Tensor, labels: Tensor, pairs: Tensor | None
+) -> FusionSummary:
+    count = tokens.shape[1]
+    uniform = torch.ones(count, count, device=tokens.device)
     return FusionSummary(
         layers=layers,
         chance=same_class_mass(uniform, labels, pairs).chance,
-        tokens=tokens.shape[1],
+        tokens=count,
         classes=len(labels.unique()),
         input_silhouette=_over_sequences(silhouette, tokens, labels),
         input_neighbor_purity=_over_sequences(neighbor_purity, tokens, labels),
@@ -182,8 +185,8 @@ def measure_fusion(
 def _measure_layer(
     name: str, maps: Tensor, tokens: Tensor, labels: Tensor, pairs: Tensor | None
 ) -> LayerFusion:
-    _check_finite(f"{name}'s attention", maps)
-    _check_finite(f"{name}'s output", tokens)
+    check_finite(f"{name}'s attention", maps)
+    check_finite(f"{name}'s output", tokens)
     mass = same_class_mass(maps, labels, pairs)
     return LayerFusion(
         same_class_mass=_per_head(mass.others),
@@ -208,74 +211,8 @@ def _over_sequences(
     return sum(measure(sequence, labels) for sequence in tokens) / len(tokens)
 
 
-def _find_head(model: nn.Module) -> TransformerProjectionHead:
-    heads = [m for m in model.modules() if isinstance(m, TransformerProjectionHead)]
-    if len(heads) > 1:
-        trained = [head for head in heads if any(p.requires_grad for p in head.parameters())]
-        heads = trained or heads
-    if len(heads) != 1:
-        raise ValueError(
-            f"{type(model).__name__} holds {len(heads)} Transformer projection heads to measure "
-            "but must hold exactly 1; pass that TransformerProjectionHead itself."
-        )
-    return heads[0]
-
-
-def _check_batch(
-    head: TransformerProjectionHead,
-    tokens: Tensor,
-    labels: Tensor,
-    pairs: Tensor | None,
-    max_gib: float,
-) -> None:
-    sequences, count, _ = tokens.shape
-    class_index(labels, tokens, name="x", at_least=2 if pairs is None else 3)
-    if head.sequence_length is not None and count > head.sequence_length:
-        raise ValueError(
-            f"x has {count} samples but sequence_length={head.sequence_length} cuts them into "
-            f"sequences that do not see each other; pass {head.sequence_length} samples or fewer."
-        )
-    num_heads = max(m.num_heads for m in head.modules() if isinstance(m, BatchAttention))
-    item = 8 if tokens.dtype == torch.float64 else 4
-    gib = sequences * num_heads * count**2 * item / 2**30
-    if gib > max_gib:
-        raise ValueError(
-            f"the explicit attention of {num_heads} heads over {sequences} x {count} tokens would "
-            f"take {gib:.3g} GiB per layer, more than max_gib={max_gib:g}; pass a subset of "
-            f"{int(count * math.sqrt(max_gib / gib))} samples or fewer, or a higher max_gib."
-        )
-    _check_finite("the head's input layer", tokens)
-
-
-def _check_finite(name: str, values: Tensor) -> None:
-    broken = int((~values.isfinite()).sum())
-    if broken:
-        raise NonFiniteError(
-            f"{name} holds {broken} values that are not finite but must hold none; check the "
-            "model for divergence."
-        )
-
-
 def _ran(times: str, model: nn.Module) -> str:
     return (
         f"the forward of {type(model).__name__} ran its projection head {times} but must run it "
         "once; pass the head itself, and as x the features that enter it."
     )
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    # Flags are set directly: train() may be overridden, and would flatten mixed flags.
-    flags = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        yield
-    finally:
-        for module, flag in flags:
-            module.training = flag
-
-
-def _uncompiled() -> AbstractContextManager[Any]:
-    """Compiled code does not see hooks; torch before 2.6 cannot switch it off."""
-    set_stance = getattr(torch.compiler, "set_stance", None)
-    return nullcontext() if set_stance is None else set_stance("force_eager")

@@ -123,11 +123,11 @@ def test_uniform_attention_is_at_chance_and_self_has_nothing_to_show() -> None:
 class Model(nn.Module):
     """A backbone, a head and a frozen teacher of it."""
 
-    def __init__(self, runs: int = 1) -> None:
+    def __init__(self, runs: int = 1, **options: Any) -> None:
         super().__init__()
         self.backbone = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Dropout(0.5))
-        self.head = tiny_head(dropout=0.3)
-        self.teacher = tiny_head().requires_grad_(False)
+        self.head = tiny_head(dropout=0.3, **options)
+        self.teacher = tiny_head(**options).requires_grad_(False)
         self.runs = runs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ def test_a_model_around_the_head_is_left_as_it_was() -> None:
 
 @pytest.mark.parametrize("what", ["model", "inside", "in place"])
 def test_compiled_heads_give_the_same(what: str) -> None:
-    model = Model().eval()
+    model = Model(num_layers=1).eval()
     expected = measure_fusion(model, features(), LABELS)
     compiled: Any = model
     if what == "model":
@@ -177,6 +177,30 @@ def test_compiled_heads_give_the_same(what: str) -> None:
         compiled(features())
     assert measure_fusion(compiled, features(), LABELS) == expected
     assert all_hooks(model) == 0
+
+
+def test_a_gathering_head_waits_for_no_other_process() -> None:
+    class Gathering(TransformerProjectionHead):
+        def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+            assert not self.gather_distributed
+            return super().forward(x, attn_mask)
+
+    torch.manual_seed(0)
+    head = Gathering(6, 8, 8, num_layers=3, num_heads=2, head_dim=4)
+    head.gather_distributed = True
+    assert measure_fusion(head, features(), LABELS) == measure_fusion(
+        tiny_head(), features(), LABELS
+    )
+    assert head.gather_distributed
+
+
+def test_autocast_does_not_reach_the_measures() -> None:
+    head = tiny_head(attention="uniform")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        summary = measure_fusion(head, features(), LABELS)
+    assert summary.chance == measure_fusion(head, features(), LABELS).chance
+    for layer in summary.layers:
+        assert layer.same_class_mass == pytest.approx([summary.chance] * 2, rel=1e-6)
 
 
 def test_values_that_are_not_finite_are_named() -> None:
