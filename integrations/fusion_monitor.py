@@ -11,6 +11,7 @@ except ImportError as error:
     raise ImportError(
         "df_heads.integrations.fusion_monitor needs Lightning: pip install pytorch-lightning"
     ) from error
+import torch
 from torch import Tensor, nn
 
 from df_heads._labelled import check_at_least_one
@@ -103,9 +104,10 @@ class FusionMonitor(Callback):
             return
         if self.batch is None:
             self.batch = draw_validation_batch(trainer, self.num_samples)
+            labels = self.batch[1]
             rank_zero_info(
-                f"FusionMonitor measures {len(self.batch[1])} images of "
-                f"{len(self.batch[1].unique())} classes of the validation set."
+                f"FusionMonitor measures {len(labels)} images of {len(torch.unique(labels))} "
+                "classes of the validation set."
             )
         if _boards(trainer) and find_spec("matplotlib") is None:
             rank_zero_warn("FusionMonitor draws no figures: pip install matplotlib")
@@ -164,7 +166,8 @@ class FusionMonitor(Callback):
 
 def _boards(trainer: Trainer) -> list[Any]:
     """The loggers that take figures as TensorBoard's SummaryWriter does."""
-    return [logger for logger in trainer.loggers if hasattr(logger.experiment, "add_figure")]
+    loggers: list[Any] = trainer.loggers
+    return [logger for logger in loggers if hasattr(logger.experiment, "add_figure")]
 
 
 def _named(pl_module: LightningModule, name: str | None) -> nn.Module:

@@ -31,12 +31,13 @@ def draw_validation_batch(trainer: Trainer, num_samples: int) -> tuple[Tensor, T
             batches are not (images, labels, ...), or fewer than two classes were drawn twice.
     """
     loader = _first_loader(trainer)
-    if loader is None:
+    data = None if loader is None else loader.dataset
+    if loader is None or not isinstance(data, Sized) or not len(data):
         raise ValueError(
-            "There is no validation DataLoader with a data set of known length to draw images "
+            "There is no validation DataLoader over a data set of known length to draw images "
             "from; pass images and labels."
         )
-    order = torch.randperm(len(loader.dataset), generator=torch.Generator().manual_seed(_SEED))
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(_SEED))
     chosen = Subset(loader.dataset, order[:num_samples].tolist())
     batches: list[tuple[Tensor, Tensor]] = []
     # Random transforms draw, and so does a DataLoader when it starts.
@@ -45,11 +46,12 @@ def draw_validation_batch(trainer: Trainer, num_samples: int) -> tuple[Tensor, T
             batches.append(_images_and_labels(batch))
     images = torch.cat([images for images, _ in batches])
     labels = torch.cat([labels for _, labels in batches])
-    _, index, counts = labels.unique(return_inverse=True, return_counts=True)
+    _, index, counts = torch.unique(labels, return_inverse=True, return_counts=True)
     kept = counts[index] > 1
-    if len(labels[kept].unique()) < 2:
+    classes = int((counts > 1).sum())
+    if classes < 2:
         raise ValueError(
-            f"{len(labels)} validation images drawn hold {len(labels[kept].unique())} class(es) "
+            f"{len(labels)} validation images drawn hold {classes} class(es) "
             "with 2 images or more but at least 2 such classes are needed; raise num_samples, or "
             "pass images and labels."
         )
@@ -62,9 +64,7 @@ def _first_loader(trainer: Trainer) -> DataLoader[Any] | None:
     loaders = source.dataloader() if source.is_defined() else None
     while isinstance(loaders, list | tuple) and loaders:
         loaders = loaders[0]
-    if isinstance(loaders, DataLoader) and isinstance(loaders.dataset, Sized):
-        return loaders
-    return None
+    return loaders if isinstance(loaders, DataLoader) else None
 
 
 def _images_and_labels(batch: Any) -> tuple[Tensor, Tensor]:

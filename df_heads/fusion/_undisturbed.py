@@ -18,7 +18,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     """
     # Flags are set directly: train() may be overridden, and would flatten mixed flags.
     flags = [(module, module.training) for module in model.modules()]
-    gathering = [
+    gathering: list[Any] = [
         module
         for module in model.modules()
         if isinstance(module, TransformerProjectionHead)

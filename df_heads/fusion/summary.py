@@ -176,7 +176,7 @@ def _summarize(
         layers=layers,
         chance=same_class_mass(uniform, labels, pairs).chance,
         tokens=count,
-        classes=len(labels.unique()),
+        classes=len(torch.unique(labels)),
         input_silhouette=_over_sequences(silhouette, tokens, labels),
         input_neighbor_purity=_over_sequences(neighbor_purity, tokens, labels),
     )

@@ -9,6 +9,7 @@ from lightly.loss import NTXentLoss
 from lightly.models.modules import MoCoProjectionHead, SimCLRProjectionHead
 from lightly.models.utils import deactivate_requires_grad
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
@@ -82,8 +83,12 @@ def fit(monitor: FusionMonitor, folder: Path, **options: Any) -> SimCLR:
 
 def test_it_measures_before_during_and_after_training(tmp_path: Path) -> None:
     monitor = FusionMonitor(IMAGES, LABELS, every_n_epochs=2)
-    model = fit(monitor, tmp_path)
+    callbacks = [monitor, ModelCheckpoint(tmp_path, "last")]
+    model = fit(monitor, tmp_path, callbacks=callbacks, enable_checkpointing=True)
     assert list(monitor.history) == [0, 2, 4, 5]
+    # The last measurement comes before the last checkpoint is written.
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert list(saved["callbacks"]["FusionMonitor"]["history"]) == [0, 2, 4, 5]
 
     def measured(model: SimCLR) -> Any:
         features = extract_features(model.backbone, [IMAGES])
@@ -94,6 +99,13 @@ def test_it_measures_before_during_and_after_training(tmp_path: Path) -> None:
     assert monitor.history[0] != monitor.history[5]
 
 
+def test_a_run_that_ends_early_is_measured_at_its_end(tmp_path: Path) -> None:
+    monitor = FusionMonitor(IMAGES, LABELS, every_n_epochs=2)
+    fit(monitor, tmp_path, max_epochs=-1, max_steps=6)
+    assert list(monitor.history) == [0, 2, 3]
+
+
+@pytest.mark.filterwarnings("ignore:.*no `validation_step`.*")
 def test_training_is_as_without_it(tmp_path: Path) -> None:
     class Random(SimCLR):
         def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -105,11 +117,14 @@ def test_training_is_as_without_it(tmp_path: Path) -> None:
         model = Random(tiny_backbone(), tiny_head(dropout=0.2), image_size=8, learning_rate=0.05)
         model.one = model.projection_head.input.bias
         loader = DataLoader(Views(), batch_size=8, shuffle=True)
-        trainer_of(None, tmp_path, callbacks=callbacks, max_epochs=2).fit(model, loader)
+        trainer = trainer_of(None, tmp_path, callbacks=callbacks, max_epochs=2)
+        trainer.fit(model, loader, DataLoader(TensorDataset(IMAGES, LABELS)))
         return {**model.state_dict(), "next": torch.rand(3)}
 
-    with_it, without = trained([FusionMonitor(IMAGES, LABELS, every_n_epochs=1)]), trained([])
-    assert all(torch.equal(with_it[name], value) for name, value in without.items())
+    expected = trained([])
+    for batch in ((IMAGES, LABELS), (None, None)):
+        found = trained([FusionMonitor(*batch, every_n_epochs=1)])
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 def test_scalars_reach_the_csv_and_undefined_ones_are_left_out(tmp_path: Path) -> None:
