@@ -18,12 +18,8 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     """
     # Flags are set directly: train() may be overridden, and would flatten mixed flags.
     flags = [(module, module.training) for module in model.modules()]
-    gathering: list[Any] = [
-        module
-        for module in model.modules()
-        if isinstance(module, TransformerProjectionHead)
-        and getattr(module, "gather_distributed", False)
-    ]
+    heads = [m for m in model.modules() if isinstance(m, TransformerProjectionHead)]
+    gathering = [head for head in heads if head.gather_distributed]
     try:
         model.eval()
         for head in gathering:
