@@ -31,7 +31,7 @@ def draw_validation_batch(trainer: Trainer, num_samples: int) -> tuple[Tensor, T
             batches are not (images, labels, ...), or fewer than two classes were drawn twice.
     """
     loader = _first_loader(trainer)
-    data = None if loader is None else loader.dataset
+    data: Any = None if loader is None else loader.dataset
     if loader is None or not isinstance(data, Sized) or not len(data):
         raise ValueError(
             "There is no validation DataLoader over a data set of known length to draw images "
