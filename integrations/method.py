@@ -1,10 +1,13 @@
 """What the self-supervised methods share: a backbone, a head and an optimiser."""
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 try:
     from lightly.models.utils import get_weight_decay_parameters
+    from lightly.utils.dist import world_size
     from lightly.utils.scheduler import CosineWarmupScheduler
 except ImportError as error:
     raise ImportError(
@@ -26,17 +29,18 @@ from df_heads.integrations.backbones import Stem, build_backbone, feature_width
 Views = Literal["separate", "joint"]
 
 
-class Method(LightningModule):
+class Method(LightningModule, ABC):
     """Backbone, projection head and optimiser; `forward()` gives backbone features.
 
-    Subclasses add `training_step`.
+    Subclasses add `loss`.
 
     Args:
         backbone: A timm model by name, or any module from images to (N, D) or (N, D, 1, 1).
         head: A name of df_heads.HEAD_PRESETS or any module from (N, D) to (N, d).
         views: "separate": each view of the batch is a sequence of its own (N tokens). "joint": all
-            views share one sequence (2 N tokens), so an image can attend to its own other view.
-            The paper does not say which. It matters to heads that mix samples, BatchNorm included.
+            views that pass through one network share one sequence (2 N tokens), so an image can
+            attend to its own other view. The paper does not say which. It matters to heads that
+            mix samples, BatchNorm included.
         stem: See build_backbone; ignored if backbone is a module.
         image_size: Side of the images in pixels.
         learning_rate: Peak learning rate of SGD for the whole batch. The paper tunes it without
@@ -56,6 +60,9 @@ class Method(LightningModule):
     Raises:
         ValueError: If a name is unknown or a number out of range.
     """
+
+    #: Why one image is not a batch.
+    least_batch: str
 
     def __init__(
         self,
@@ -113,14 +120,65 @@ class Method(LightningModule):
         features: Tensor = self.backbone(images)
         return features.flatten(start_dim=1)
 
-    def project(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Projections of each view's features (N, D), with the sequences that `views` names."""
+    def project(self, features: Sequence[Tensor], head: nn.Module | None = None) -> list[Tensor]:
+        """Projections of each view's features (N, D), with the sequences that `views` names.
+
+        Args:
+            features: One tensor for each view.
+            head: The head to use; None for the projection head.
+        """
+        head = self.projection_head if head is None else head
         if self.views == "joint":
-            joined: Tensor = self.projection_head(torch.cat(list(features)))
+            joined: Tensor = head(torch.cat(list(features)))
             return list(joined.chunk(len(features)))
-        if isinstance(self.projection_head, TransformerProjectionHead | FeedForwardProjectionHead):
-            return list(self.projection_head(torch.stack(list(features))))
-        return [self.projection_head(view) for view in features]
+        if isinstance(head, TransformerProjectionHead | FeedForwardProjectionHead):
+            return list(head(torch.stack(list(features))))
+        return [head(view) for view in features]
+
+    @staticmethod
+    @contextmanager
+    def own_random_stream() -> Iterator[None]:
+        """Random numbers of their own for a module beside the head; the caller's are not used up.
+
+        Runs with different heads and the same seed stay paired.
+        """
+        with torch.random.fork_rng():
+            torch.manual_seed(int(torch.randint(2**31, ())))
+            yield
+
+    @abstractmethod
+    def loss(self, views: Sequence[Tensor]) -> Tensor:
+        """The loss of two views, (N, 3, H, W) each."""
+
+    def check_batch_size(self, images: int, processes: int = 1) -> None:
+        """Check that the method can train on batches of this size.
+
+        Args:
+            images: Images in a batch of one process.
+            processes: Number of processes.
+
+        Raises:
+            ValueError: If it cannot.
+        """
+        if images < 2:
+            raise ValueError(
+                f"The batch holds {images} image; {self.least_batch}. Use a larger batch, or "
+                "drop_last=True in the DataLoader."
+            )
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """The loss of one batch (views, ...), as lightly's SimCLRTransform gives them."""
+        views = two_views(batch)
+        self.check_batch_size(len(views[0]), world_size())
+        loss = self.loss(views)
+        self.log(
+            "train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(views[0])
+        )
+        return loss
+
+    def trained_modules(self) -> list[nn.Module]:
+        """The modules that the optimiser trains."""
+        return [self.backbone, self.projection_head]
 
     def configure_gradient_clipping(
         self,
@@ -148,7 +206,7 @@ class Method(LightningModule):
             raise ValueError(
                 "The cosine schedule needs an end: give the Trainer max_epochs or max_steps."
             )
-        decayed, free = get_weight_decay_parameters([self.backbone, self.projection_head])
+        decayed, free = get_weight_decay_parameters(self.trained_modules())
         # lightly's function also decays bare vectors, such as the scales of attention="tied".
         free += [p for p in decayed if p.dim() < 2]
         decayed = [p for p in decayed if p.dim() >= 2]
@@ -174,7 +232,7 @@ def two_views(batch: Any) -> tuple[Tensor, Tensor]:
     """The two views of a lightly batch: (views, ...) with views a list of two image tensors.
 
     Raises:
-        ValueError: If there are not two views of equal shape, or fewer than two images.
+        ValueError: If there are not two views of equal shape.
     """
     views = batch[0] if isinstance(batch, list | tuple) else batch
     if not isinstance(views, list | tuple) or len(views) != 2:
@@ -187,10 +245,5 @@ def two_views(batch: Any) -> tuple[Tensor, Tensor]:
         raise ValueError(
             f"The two views have shapes {tuple(first.shape)} and {tuple(second.shape)}; they must "
             "be equal."
-        )
-    if len(first) < 2:
-        raise ValueError(
-            f"The batch holds {len(first)} image; a contrastive loss needs at least 2, for a "
-            "negative. Use a larger batch, or drop_last=True in the DataLoader."
         )
     return first, second

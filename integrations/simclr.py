@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from df_heads.integrations.backbones import Stem
-from df_heads.integrations.method import Method, Views, two_views
+from df_heads.integrations.method import Method, Views
 
 
 class SimCLR(Method):
@@ -41,6 +41,8 @@ class SimCLR(Method):
     Raises:
         ValueError: If a name is unknown or a number out of range.
     """
+
+    least_batch = "a contrastive loss needs at least 2, for a negative"
 
     def __init__(
         self,
@@ -84,12 +86,3 @@ class SimCLR(Method):
         with torch.autocast(z0.device.type, enabled=False):
             value: Tensor = self.criterion(z0.float(), z1.float())
         return value
-
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """NT-Xent of one batch (views, ...), as lightly's SimCLRTransform gives them."""
-        views = two_views(batch)
-        loss = self.loss(views)
-        self.log(
-            "train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(views[0])
-        )
-        return loss

@@ -1,0 +1,163 @@
+"""A teacher: frozen copies of the backbone and the head that follow them as a moving average."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from df_heads.integrations.backbones import Stem, feature_width
+from df_heads.integrations.method import Method, Views
+
+
+class Teacher(nn.Module):
+    """The key network of MoCo, the target network of BYOL.
+
+    In training its BatchNorms normalise with the statistics of the batch, as in the reference
+    codes (facebookresearch/moco, moco/builder.py; google-deepmind/deepmind-research,
+    byol/byol_experiment.py: the target network runs with is_training=True). Everything else, such
+    as dropout and stochastic depth, is always in evaluation mode, whatever `train()` is told: noise
+    in a teacher is noise in what the student learns from. The running statistics are moved by
+    `update` alone, like the weights they belong to, not by the teacher's own batches.
+
+    Args:
+        backbone: The student's; copied.
+        projection_head: The student's; copied.
+    """
+
+    def __init__(self, backbone: nn.Module, projection_head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = copy.deepcopy(backbone)
+        self.projection_head = copy.deepcopy(projection_head)
+        self.requires_grad_(False)
+        for module in self._batch_norms():
+            module.track_running_stats = False  # the buffers stay, and serve in evaluation
+        self.train()
+
+    def _batch_norms(self) -> list[_BatchNorm]:
+        return [module for module in self.modules() if isinstance(module, _BatchNorm)]
+
+    def train(self, mode: bool = True) -> "Teacher":
+        """Evaluation mode for all modules; in training BatchNorm uses the batch's statistics."""
+        super().train(False)
+        for module in self._batch_norms():
+            module.training = mode
+        return self
+
+    @torch.no_grad()
+    def update(self, backbone: nn.Module, projection_head: nn.Module, momentum: float) -> None:
+        """Move towards the student: teacher = momentum * teacher + (1 - momentum) * student.
+
+        Args:
+            backbone: The student's.
+            projection_head: The student's.
+            momentum: From 0, become the student, to 1, stay. Floating point buffers, such as
+                running statistics, move like the parameters; other buffers are copied.
+        """
+        ours: list[Tensor] = []
+        theirs: list[Tensor] = []
+        for copied, original in (
+            (self.backbone, backbone),
+            (self.projection_head, projection_head),
+        ):
+            ours += [*copied.parameters(), *copied.buffers()]
+            theirs += [*original.parameters(), *original.buffers()]
+        moving = [pair for pair in zip(ours, theirs, strict=True) if pair[0].is_floating_point()]
+        average: Callable[..., None] = get_ema_multi_avg_fn(momentum)
+        average([mine for mine, _ in moving], [other for _, other in moving], None)
+        for mine, other in zip(ours, theirs, strict=True):
+            if not mine.is_floating_point():
+                mine.copy_(other)
+
+
+class MomentumMethod(Method):
+    """A method whose student learns from a Teacher; the teacher moves after every optimiser step.
+
+    Args:
+        backbone: See Method.
+        head: See Method.
+        views: See Method.
+        teacher_momentum: See the subclasses.
+        stem: See Method.
+        image_size: See Method.
+        learning_rate: See Method.
+        momentum: See Method.
+        weight_decay: See Method.
+        warmup_fraction: See Method.
+        gradient_clip: See Method.
+        head_options: See Method.
+
+    Raises:
+        ValueError: If a name is unknown or a number out of range.
+    """
+
+    def __init__(
+        self,
+        backbone: str | nn.Module,
+        head: str | nn.Module,
+        views: Views,
+        *,
+        teacher_momentum: float,
+        stem: Stem,
+        image_size: int,
+        learning_rate: float,
+        momentum: float,
+        weight_decay: float,
+        warmup_fraction: float,
+        gradient_clip: float | None,
+        head_options: Mapping[str, Any] | None,
+    ) -> None:
+        super().__init__(
+            backbone,
+            head,
+            views,
+            stem=stem,
+            image_size=image_size,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            warmup_fraction=warmup_fraction,
+            gradient_clip=gradient_clip,
+            head_options=head_options,
+        )
+        if not 0 <= teacher_momentum <= 1:
+            raise ValueError(f"teacher_momentum={teacher_momentum} must be between 0 and 1.")
+        self.teacher_momentum = teacher_momentum
+        self.teacher = Teacher(self.backbone, self.projection_head)
+        both = nn.Sequential(self.backbone, nn.Flatten(), self.projection_head)
+        self.projection_dim = feature_width(both, image_size)
+
+    def teacher_features(self, images: Tensor) -> Tensor:
+        """The teacher's backbone features (N, D) of images (N, 3, H, W)."""
+        features: Tensor = self.teacher.backbone(images)
+        return features.flatten(start_dim=1)
+
+    @torch.no_grad()
+    def teacher_projections(self, views: Sequence[Tensor]) -> list[Tensor]:
+        """The teacher's projections of each view, with the sequences that `views` names."""
+        features = [self.teacher_features(view) for view in views]
+        return self.project(features, self.teacher.projection_head)
+
+    def momentum_at(self, step: int, steps: int) -> float:
+        """The teacher's momentum after optimiser step `step` (from 0) of `steps`."""
+        return self.teacher_momentum
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """As Method's; every step of the optimiser moves the teacher.
+
+        A hook of Lightning would come after the callbacks that save checkpoints, or once for each
+        of the batches whose gradients are accumulated.
+        """
+        config = super().configure_optimizers()
+        config["optimizer"].register_step_post_hook(lambda *_: self._update_teacher())
+        return config
+
+    def _update_teacher(self) -> None:
+        steps = int(self.trainer.estimated_stepping_batches)
+        # Lightning counts a step when it is done, hooks included.
+        momentum = self.momentum_at(self.trainer.global_step, steps)
+        self.teacher.update(self.backbone, self.projection_head, momentum)
