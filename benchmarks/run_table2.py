@@ -2,6 +2,7 @@
 
     python benchmarks/run_table2.py --smoke                        # two minutes, no download
     python benchmarks/run_table2.py --datasets cifar10 cifar100    # the paper's recipe, on a GPU
+    python benchmarks/run_table2.py --method byol                  # not in the paper, nor is moco
 
 Every row stands beside the Transformer head with its attention switched off ("transformer-self")
 and the backbone before training. Running it again does only what is missing.
@@ -120,15 +121,18 @@ def table(args: argparse.Namespace, results: ResultFolder) -> str:
             loaded = {seed: results.load(cell(args, dataset, head, seed)) for seed in args.seeds}
             found[head] = {seed: result for seed, result in loaded.items() if result is not None}
         backbone = cell(args, dataset, UNTRAINED, args.seeds[0]).backbone
-        rows += [_row(dataset, backbone, head, found) for head in found]
+        rows += [_row(dataset, backbone, args.method, head, found) for head in found]
     return markdown_table(HEADER, rows)
 
 
-def _row(dataset: str, backbone: str, head: str, found: Mapping[str, Results]) -> list[str]:
+def _row(
+    dataset: str, backbone: str, method: str, head: str, found: Mapping[str, Results]
+) -> list[str]:
     family, _, size = head.rpartition("-")
     results = found[head]
     first = next(iter(results.values()), None)
-    paper = TABLE2.get((dataset, family, size))
+    paper = TABLE2.get((dataset, family, size)) if method == "simclr" else None
+    trained_with = "" if method == "simclr" or head == UNTRAINED else f"{method} "
 
     def metric(name: str, of: str = head) -> dict[int, float]:
         return {seed: result["metrics"][name] for seed, result in found.get(of, {}).items()}
@@ -141,7 +145,9 @@ def _row(dataset: str, backbone: str, head: str, found: Mapping[str, Results]) -
     return [
         dataset,
         backbone,
-        (family or head) + (" (collapsed)" if any(map(collapsed, results.values())) else ""),
+        trained_with
+        + (family or head)
+        + (" (collapsed)" if any(map(collapsed, results.values())) else ""),
         size if family else "",
         millions(first["parameters"]["head"] if first else None),
         percent(summarize(list(metric("unsupervised").values()))),
@@ -173,7 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not is_first_process():
         return 1 if failures else 0
     text = table(args, results)
-    file = results.path / "table2.md"
+    method = "" if args.method == "simclr" else f"-{args.method}"
+    file = results.path / f"table2{method}.md"
     file.write_text(text + "\n", encoding="utf-8")
     print(f"\n{text}\n\nTable: {file}")
     for failure in failures:

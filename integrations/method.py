@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 try:
-    from lightly.models.utils import get_weight_decay_parameters
+    from lightly.models.utils import concat_all_gather, get_weight_decay_parameters
     from lightly.utils.dist import world_size
     from lightly.utils.scheduler import CosineWarmupScheduler
 except ImportError as error:
@@ -63,6 +63,8 @@ class Method(LightningModule, ABC):
 
     #: Why one image is not a batch.
     least_batch: str
+    #: Whether processes exchange their batches.
+    gathers: bool = False
 
     def __init__(
         self,
@@ -170,6 +172,8 @@ class Method(LightningModule, ABC):
         """The loss of one batch (views, ...), as lightly's SimCLRTransform gives them."""
         views = two_views(batch)
         self.check_batch_size(len(views[0]), world_size())
+        if self.gathers and world_size() > 1:
+            check_equal_batches(views[0])
         loss = self.loss(views)
         self.log(
             "train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(views[0])
@@ -226,6 +230,20 @@ class Method(LightningModule, ABC):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+
+def check_equal_batches(images: Tensor) -> None:
+    """Check that the batches of all processes are equally large.
+
+    Raises:
+        ValueError: In every process, where gathering them would hang or mix up memory.
+    """
+    sizes = concat_all_gather(torch.tensor([len(images)], device=images.device)).tolist()
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            f"The processes have batches of {sizes} images; gathering needs equal ones. Use "
+            "drop_last=True in the DataLoader."
+        )
 
 
 def two_views(batch: Any) -> tuple[Tensor, Tensor]:

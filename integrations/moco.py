@@ -105,6 +105,7 @@ class MoCo(MomentumMethod):
     """
 
     least_batch = "BatchNorm and heads that mix samples need at least 2"
+    gathers = True
 
     def __init__(
         self,

@@ -1,7 +1,8 @@
 """A teacher: frozen copies of the backbone and the head that follow them as a moving average."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,9 +21,9 @@ class Teacher(nn.Module):
     In training its BatchNorms normalise with the statistics of the batch, as in the reference
     codes (facebookresearch/moco, moco/builder.py; google-deepmind/deepmind-research,
     byol/byol_experiment.py: the target network runs with is_training=True). Everything else, such
-    as dropout and stochastic depth, is always in evaluation mode, whatever `train()` is told: noise
-    in a teacher is noise in what the student learns from. The running statistics are moved by
-    `update` alone, like the weights they belong to, not by the teacher's own batches.
+    as dropout and stochastic depth, runs in evaluation mode, whatever `train()` was told: noise in
+    a teacher is noise in what the student learns from. The running statistics are moved by `update`
+    alone, like the weights they belong to, not by the teacher's own batches.
 
     Args:
         backbone: The student's; copied.
@@ -34,19 +35,26 @@ class Teacher(nn.Module):
         self.backbone = copy.deepcopy(backbone)
         self.projection_head = copy.deepcopy(projection_head)
         self.requires_grad_(False)
-        for module in self._batch_norms():
-            module.track_running_stats = False  # the buffers stay, and serve in evaluation
-        self.train()
+        for module in self.modules():
+            if isinstance(module, _BatchNorm):
+                module.track_running_stats = False  # the buffers stay, and serve in evaluation
 
-    def _batch_norms(self) -> list[_BatchNorm]:
-        return [module for module in self.modules() if isinstance(module, _BatchNorm)]
+    @contextmanager
+    def teaching(self) -> Iterator[None]:
+        """What runs the teacher runs inside this: no gradients, and modes as said above.
 
-    def train(self, mode: bool = True) -> "Teacher":
-        """Evaluation mode for all modules; in training BatchNorm uses the batch's statistics."""
-        super().train(False)
-        for module in self._batch_norms():
-            module.training = mode
-        return self
+        Modes are changed for the moment only: Lightning warns of modules that it finds in
+        evaluation mode, and sets modes itself around a validation.
+        """
+        modes = [(module, module.training) for module in self.modules()]
+        for module, training in modes:
+            module.training = training and isinstance(module, _BatchNorm)
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            for module, training in modes:
+                module.training = training
 
     @torch.no_grad()
     def update(self, backbone: nn.Module, projection_head: nn.Module, momentum: float) -> None:
@@ -67,7 +75,7 @@ class Teacher(nn.Module):
             ours += [*copied.parameters(), *copied.buffers()]
             theirs += [*original.parameters(), *original.buffers()]
         moving = [pair for pair in zip(ours, theirs, strict=True) if pair[0].is_floating_point()]
-        average: Callable[..., None] = get_ema_multi_avg_fn(momentum)
+        average: Callable[..., None] = get_ema_multi_avg_fn(momentum)  # type: ignore[no-untyped-call]
         average([mine for mine, _ in moving], [other for _, other in moving], None)
         for mine, other in zip(ours, theirs, strict=True):
             if not mine.is_floating_point():
@@ -136,11 +144,11 @@ class MomentumMethod(Method):
         features: Tensor = self.teacher.backbone(images)
         return features.flatten(start_dim=1)
 
-    @torch.no_grad()
     def teacher_projections(self, views: Sequence[Tensor]) -> list[Tensor]:
         """The teacher's projections of each view, with the sequences that `views` names."""
-        features = [self.teacher_features(view) for view in views]
-        return self.project(features, self.teacher.projection_head)
+        with self.teacher.teaching():
+            features = [self.teacher_features(view) for view in views]
+            return self.project(features, self.teacher.projection_head)
 
     def momentum_at(self, step: int, steps: int) -> float:
         """The teacher's momentum after optimiser step `step` (from 0) of `steps`."""

@@ -76,6 +76,7 @@ class SimCLR(Method):
         )
         if temperature <= 0:
             raise ValueError(f"temperature={temperature} must be above 0.")
+        self.gathers = gather_distributed
         self.criterion = NTXentLoss(temperature=temperature, gather_distributed=gather_distributed)
 
     def loss(self, views: Sequence[Tensor]) -> Tensor:

@@ -12,6 +12,7 @@ from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
 from df_heads.benchmarks.harness.images import load_images
 from df_heads.benchmarks.harness.machine import Machine, quiet_lightning
+from df_heads.benchmarks.harness.methods import METHODS
 from df_heads.benchmarks.harness.sweep import DataSource
 from df_heads.integrations.backbones import STEMS
 from df_heads.integrations.method import Views
@@ -80,7 +81,16 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         "--temperature",
         type=float,
         default=FIELD_DEFAULTS["temperature"],
-        help="default: %(default)s",
+        help="of NT-Xent and InfoNCE (default: %(default)s)",
+    )
+    recipe.add_argument(
+        "--method", choices=tuple(METHODS), default="simclr", help="default: %(default)s"
+    )
+    recipe.add_argument("--queue-size", type=int, help="keys in the queue of moco (default: 4096)")
+    recipe.add_argument(
+        "--teacher-momentum",
+        type=float,
+        help="of the moving average; short runs need less (default: 0.999 in moco, 0.996 in byol)",
     )
     recipe.add_argument(
         "--views",
@@ -172,6 +182,9 @@ def experiment_from(
         warmup_fraction=args.warmup_fraction,
         gradient_clip=args.gradient_clip,
         temperature=args.temperature,
+        method=args.method,
+        queue_size=args.queue_size,
+        teacher_momentum=args.teacher_momentum,
         precision=args.precision,
         devices=args.devices,
     )

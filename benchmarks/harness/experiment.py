@@ -48,6 +48,9 @@ class Experiment:
         num_heads: Attention heads in each layer.
         norm_first: Whether the LayerNorms come before or after (paper: silent).
         sequence_length: Most samples in one sequence.
+        method: A name of methods.METHODS.
+        queue_size: Keys that MoCo contrasts with; None for its default, as with the next.
+        teacher_momentum: Momentum of the moving average of MoCo and BYOL.
     """
 
     dataset: str
@@ -76,6 +79,9 @@ class Experiment:
     num_heads: int | None = None
     norm_first: bool | None = None
     sequence_length: int | None = None
+    method: str = "simclr"
+    queue_size: int | None = None
+    teacher_momentum: float | None = None
 
     def __post_init__(self) -> None:
         lowest = {"epochs": 0, "batch_size": 2, "image_size": 8, "devices": 1, "seed": 0}
@@ -102,7 +108,11 @@ class Experiment:
     @property
     def name(self) -> str:
         """File name of the run without its ending: readable, and unique by its key."""
-        return f"{self.dataset}-{self.backbone}-{self.head}-{self.epochs}ep-s{self.seed}-{self.key}"
+        method = "" if self.method == "simclr" else f"-{self.method}"
+        return (
+            f"{self.dataset}-{self.backbone}{method}-{self.head}-{self.epochs}ep-s{self.seed}-"
+            f"{self.key}"
+        )
 
     @property
     def untrained(self) -> "Experiment":

@@ -68,9 +68,13 @@ class ResultFolder:
 
 
 def collapsed(result: Mapping[str, Any]) -> bool:
-    """Whether a run ended with the loss that parallel projections give, within 1 %."""
+    """Whether a run ended with the loss that parallel projections give, within 1 %.
+
+    Only SimCLR's loss tells: BYOL's becomes 0 then, and so it does in a good run; MoCo's depends on
+    the keys still in the queue.
+    """
     metrics = result["metrics"]
-    if "final_train_loss" not in metrics:
+    if "final_train_loss" not in metrics or "collapse_loss" not in metrics:
         return False
     return bool(metrics["final_train_loss"] > 0.99 * metrics["collapse_loss"])
 

@@ -27,13 +27,13 @@ from df_heads.benchmarks.harness.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.images import DATASETS, ImageData
 from df_heads.benchmarks.harness.loading import TwoViews
 from df_heads.benchmarks.harness.machine import Machine, is_first_process
+from df_heads.benchmarks.harness.methods import build_model
 from df_heads.benchmarks.harness.results import ResultFolder, read_json, write_json
 from df_heads.benchmarks.harness.scoring import evaluate
 from df_heads.benchmarks.harness.snapshots import Snapshots
 from df_heads.evaluation import stratified_subset
 from df_heads.integrations.backbones import Stem, build_backbone
-from df_heads.integrations.method import Views
-from df_heads.integrations.simclr import SimCLR
+from df_heads.integrations.method import Method
 
 CHECKPOINT = "last.ckpt"
 CHECKPOINTS_PER_RUN = 50
@@ -59,7 +59,8 @@ def run(
         data_note: What is particular about this copy of the data, kept with the result.
         title: Shown beside the progress bar.
         snapshot_epochs: Keep the weights after these epochs in the work folder, 0 for those before
-            the first step; see snapshots.read_snapshot and build_model.
+            the first step; see snapshots.read_snapshot and
+            methods.build_model.
 
     Returns:
         The content of the result file; None on all processes but the first.
@@ -87,8 +88,9 @@ def run(
     }
     if curve.rows:
         metrics["final_train_loss"] = curve.rows[-1]["train_loss"]
-        # What all projections parallel give: each is as similar to its pair as to all others.
-        metrics["collapse_loss"] = math.log(2 * experiment.batch_size - 1)
+        if experiment.method == "simclr":
+            # What all projections parallel give: each is as similar to its pair as to all others.
+            metrics["collapse_loss"] = math.log(2 * experiment.batch_size - 1)
     content = {
         "data": {
             "name": data.name,
@@ -115,7 +117,7 @@ def _train(
     machine: Machine,
     title: str,
     snapshot_epochs: Collection[int],
-) -> tuple[SimCLR, TrainingCurve]:
+) -> tuple[Method, TrainingCurve]:
     per_device = experiment.batch_size // experiment.devices
     if per_device < 2 or experiment.batch_size % experiment.devices:
         raise InputError(
@@ -195,32 +197,6 @@ def build_augment(experiment: Experiment) -> SimCLRAugment:
         cj_strength=experiment.color_jitter,
         gaussian_blur=experiment.gaussian_blur,
     )
-
-
-def build_model(experiment: Experiment) -> SimCLR:
-    """The untrained model of an experiment.
-
-    Raises:
-        InputError: If a part of it cannot be built.
-    """
-    try:
-        return SimCLR(
-            experiment.backbone,
-            experiment.head,
-            cast(Views, experiment.views),
-            stem=cast(Stem, experiment.stem),
-            image_size=experiment.image_size,
-            temperature=experiment.temperature,
-            gather_distributed=experiment.devices > 1,
-            learning_rate=experiment.learning_rate,
-            momentum=experiment.momentum,
-            weight_decay=experiment.weight_decay,
-            warmup_fraction=experiment.warmup_fraction,
-            gradient_clip=experiment.gradient_clip,
-            head_options=experiment.head_options,
-        )
-    except ValueError as error:
-        raise InputError(str(error)) from error
 
 
 def _backbone(experiment: Experiment) -> nn.Module:
