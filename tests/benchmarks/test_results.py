@@ -22,6 +22,15 @@ def test_equal_experiments_share_a_key_and_every_field_changes_it() -> None:
     assert len({e.key for e in [experiment(), *changed]}) == len(changed) + 1
 
 
+def test_the_method_is_in_the_name_and_results_from_before_it_keep_theirs() -> None:
+    assert experiment(method="moco").name.startswith(
+        "digits-resnet18-moco-transformer-small-1000ep"
+    )
+    committed = Experiment("cifar10", "transformer-small", epochs=5)
+    assert committed.name == "cifar10-resnet18-transformer-small-5ep-s0-38619d07c7f7"
+    assert experiment(method="byol").untrained == experiment().untrained
+
+
 def test_a_result_from_before_a_field_was_added_still_counts(tmp_path: Path) -> None:
     folder = ResultFolder(tmp_path)
     folder.save(experiment(), {}, [])

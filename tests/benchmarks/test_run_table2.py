@@ -61,6 +61,21 @@ def test_the_table_is_made_from_the_result_files(tmp_path: Path) -> None:
     assert attention_off[2:6] == ["transformer-self", "small", "", "not run"]
 
 
+def test_the_table_of_another_method_says_so(tmp_path: Path) -> None:
+    results = ResultFolder(tmp_path)
+    arguments = ["--datasets", "cifar10", "--sizes", "small", "--heads", "feedforward"]
+    save(results, arguments, "feedforward-small", 0, 30.0)
+    save(results, [*arguments, "--method", "byol"], "feedforward-small", 0, 40.0)
+    assert len(list(tmp_path.glob("cifar10-resnet18-byol-feedforward-small-*.json"))) == 1
+    simclr = run_table2.table(run_table2.parse(arguments), results)
+    byol = run_table2.table(run_table2.parse([*arguments, "--method", "byol"]), results)
+    assert "30.00" in simclr
+    assert "40.00" not in simclr
+    assert "73.49" in simclr
+    row = [cell.strip() for cell in byol.splitlines()[3].strip("|").split("|")]
+    assert row[2:9] == ["byol feedforward", "small", "2.00M", "40.00", "", "50.00", ""]
+
+
 def test_table_only_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--datasets", "cifar10", "--table-only", "--out-dir", str(tmp_path)]
     assert run_script(run_table2.main, [*arguments, "--data-dir", "/no/such/folder"]) == 0
@@ -153,6 +168,12 @@ def test_results_of_other_images_are_refused(
         (["--devices", "0"], "devices=0 is too small; it must be at least 1"),
         (["--learning-rate", "0"], "learning_rate=0.0 must be above 0"),
         (["--temperature", "-1"], "temperature=-1.0 must be above 0"),
+        (["--method", "dino"], "invalid choice: 'dino'"),
+        (["--method", "byol", "--temperature", "0.3"], "temperature=0.3 has no meaning for byol"),
+        (["--method", "byol", "--queue-size", "64"], "queue_size=64 has no meaning for byol"),
+        (["--teacher-momentum", "0.9"], "teacher_momentum=0.9 has no meaning for simclr"),
+        (["--method", "moco", "--queue-size", "99"], "queue_size=99 cannot hold the 100 keys"),
+        (["--method", "moco", "--teacher-momentum", "2"], "teacher_momentum=2.0 must be between"),
         (["--datasets", "folder"], "--data-dir"),
         (["--datasets", "cifar10", "--data-dir", "/no/such/folder"], "/no/such/folder"),
         (["--accelerator", "gpu"], "no GPU"),

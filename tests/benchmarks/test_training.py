@@ -16,8 +16,10 @@ from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
 from df_heads.benchmarks.harness.images import ImageData
 from df_heads.benchmarks.harness.machine import Machine
+from df_heads.benchmarks.harness.methods import METHODS
 from df_heads.benchmarks.harness.results import ResultFolder
 from df_heads.benchmarks.harness.training import run
+from df_heads.integrations.simclr import SimCLR
 
 MACHINE = Machine(accelerator="cpu", logger="none", progress=False)
 TINY = Experiment(
@@ -130,14 +132,14 @@ def test_heads_of_one_seed_see_the_same_views(
 ) -> None:
     seen: dict[str, list[float]] = {}
 
-    class Recording(training.SimCLR):
+    class Recording(SimCLR):
         def loss(self, views: Any) -> torch.Tensor:
             seen.setdefault(type(self.projection_head).__name__, []).extend(
                 view.double().sum().item() for view in views
             )
             return super().loss(views)
 
-    monkeypatch.setattr(training, "SimCLR", Recording)
+    monkeypatch.setitem(METHODS, "simclr", Recording)
     for head in ("transformer-small", "feedforward-small"):
         run(dataclasses.replace(TINY, head=head), tiny_data, ResultFolder(tmp_path), MACHINE)
     first, second = seen.values()
@@ -180,11 +182,11 @@ def test_a_run_killed_in_its_evaluation_is_not_trained_again(
             run(many, tiny_data, results, MACHINE)
     before = weights(results, many)
 
-    class Untouched(training.SimCLR):
+    class Untouched(SimCLR):
         def loss(self, views: Any) -> torch.Tensor:
             raise AssertionError("trained again")
 
-    monkeypatch.setattr(training, "SimCLR", Untouched)
+    monkeypatch.setitem(METHODS, "simclr", Untouched)
     content = run(many, tiny_data, results, MACHINE)
     assert content is not None
     assert content["seconds"]["train"] > 0
@@ -213,11 +215,11 @@ def test_the_untrained_backbone_is_the_one_that_training_starts_from(
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
     tmp_path: Path, tiny_data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Diverging(training.SimCLR):
+    class Diverging(SimCLR):
         def loss(self, views: Any) -> torch.Tensor:
             return super().loss(views) * (math.nan if self.current_epoch == 2 else 1.0)
 
-    monkeypatch.setattr(training, "SimCLR", Diverging)
+    monkeypatch.setitem(METHODS, "simclr", Diverging)
     results = ResultFolder(tmp_path)
     with pytest.raises(TrainingDivergedError, match=r"became nan in epoch 3, step 1.*last\.ckpt"):
         run(TINY, tiny_data, results, MACHINE)
@@ -228,7 +230,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
 def test_ctrl_c_ends_a_run_that_goes_on_later(
     tmp_path: Path, tiny_data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupted(training.SimCLR):
+    class Interrupted(SimCLR):
         def loss(self, views: Any) -> torch.Tensor:
             if self.current_epoch == 2:
                 raise KeyboardInterrupt
@@ -237,7 +239,7 @@ def test_ctrl_c_ends_a_run_that_goes_on_later(
     results, handler = ResultFolder(tmp_path), signal.getsignal(signal.SIGINT)
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(training, "SimCLR", Interrupted)
+            patch.setitem(METHODS, "simclr", Interrupted)
             with pytest.raises(KeyboardInterrupt):
                 run(TINY, tiny_data, results, MACHINE)
     finally:

@@ -181,8 +181,7 @@ def test_steps_after_a_resume_equal_those_of_the_uninterrupted_run(
     for name, value in whole.state_dict().items():
         assert torch.equal(state[name], value), name
     moved = {name for name, value in state.items() if not torch.equal(value, saved[name])}
-    trained = [name for name in state if name.startswith(("backbone.0", "projection_head.input"))]
-    assert moved.issuperset(trained)
+    assert moved >= {"backbone.0.weight", "projection_head.input.weight"}
     if method is not SimCLR:
         assert "teacher.backbone.0.weight" in moved
     if method is MoCo:

@@ -1,68 +1,21 @@
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightly.models.modules import SimCLRProjectionHead
-from pytorch_lightning import Trainer
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor
 
 from df_heads import TransformerProjectionHead
 from df_heads.integrations.simclr import SimCLR
 
-
-def tiny_backbone() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(3, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
-    )
+Make = Callable[..., Any]
 
 
 def tiny_head(**options: Any) -> TransformerProjectionHead:
     return TransformerProjectionHead(16, 8, 8, num_layers=2, num_heads=2, head_dim=4, **options)
-
-
-def tiny_model(seed: int = 0, **options: Any) -> SimCLR:
-    torch.manual_seed(seed)
-    return SimCLR(tiny_backbone(), **{"head": tiny_head(), "image_size": 16, **options})
-
-
-class LightlyLike(Dataset[Any]):
-    """Items as lightly's LightlyDataset with SimCLRTransform gives them."""
-
-    def __len__(self) -> int:
-        return 64
-
-    def __getitem__(self, index: int) -> tuple[list[Tensor], int, str]:
-        g = torch.Generator().manual_seed(index)
-        image = torch.randn(3, 16, 16, generator=g)
-        noise = 0.1 * torch.randn(2, 3, 16, 16, generator=g)
-        return [image + noise[0], image + noise[1]], index % 4, f"{index}.png"
-
-
-@pytest.fixture
-def trainer(tmp_path: Path) -> Trainer:
-    return quick_trainer(tmp_path)
-
-
-def quick_trainer(folder: Path, **options: Any) -> Trainer:
-    return Trainer(
-        **{
-            "default_root_dir": folder,
-            "max_epochs": 2,
-            "accelerator": "cpu",
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            **options,
-        }
-    )
-
-
-def loader() -> DataLoader[Any]:
-    return DataLoader(LightlyLike(), batch_size=16, drop_last=True)
 
 
 def nt_xent(z0: Tensor, z1: Tensor, temperature: float) -> Tensor:
@@ -81,8 +34,10 @@ def nt_xent(z0: Tensor, z1: Tensor, temperature: float) -> Tensor:
 
 
 @pytest.mark.parametrize("views", ["separate", "joint"])
-def test_the_loss_is_equation_1_over_the_named_sequences(views: Any) -> None:
-    model = tiny_model(views=views, temperature=0.3)
+def test_the_loss_is_equation_1_over_the_named_sequences(
+    views: Any, tiny: Make, loader: Make
+) -> None:
+    model = tiny(SimCLR, views=views, temperature=0.3)
     batch = next(iter(loader()))
     images = torch.cat(list(batch[0]))
     f0, f1 = model(images).chunk(2)
@@ -93,19 +48,21 @@ def test_the_loss_is_equation_1_over_the_named_sequences(views: Any) -> None:
     torch.testing.assert_close(model.loss(batch[0]), nt_xent(z0, z1, 0.3))
 
 
-def test_a_head_of_another_library_sees_one_view_at_a_time() -> None:
+def test_a_head_of_another_library_sees_one_view_at_a_time(tiny: Make) -> None:
     head = SimCLRProjectionHead(16, 8, 8)
-    model = tiny_model(head=head)
+    model = tiny(SimCLR, head=head)
     f0, f1 = torch.randn(6, 16), 3 * torch.randn(6, 16)
     z0, z1 = model.project([f0, f1])
     torch.testing.assert_close(z0, head(f0))
     torch.testing.assert_close(z1, head(f1))
 
 
-def test_a_checkpoint_builds_the_same_model_again(tmp_path: Path) -> None:
+def test_a_checkpoint_builds_the_same_model_again(
+    tmp_path: Path, quick_trainer: Make, loader: Make
+) -> None:
     torch.manual_seed(0)
     model = SimCLR("test_resnet", "transformer-self-small", temperature=0.3, image_size=16)
-    trainer = quick_trainer(tmp_path, max_epochs=1)
+    trainer = quick_trainer(max_epochs=1)
     trainer.fit(model, loader())
     trainer.save_checkpoint(tmp_path / "model.ckpt")
     twin = SimCLR.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
@@ -117,25 +74,29 @@ def test_a_checkpoint_builds_the_same_model_again(tmp_path: Path) -> None:
     torch.testing.assert_close(twin(images), model(images))
 
 
-def test_forward_gives_backbone_features() -> None:
-    model = tiny_model()
+def test_forward_gives_backbone_features(tiny: Make) -> None:
+    model = tiny(SimCLR)
     images = torch.randn(5, 3, 16, 16)
     assert model(images).shape == (5, 16)
     torch.testing.assert_close(model(images), model.backbone(images).flatten(1))
 
 
 @pytest.mark.parametrize("views", ["separate", "joint"])
-def test_training_lowers_the_loss(views: Any, tmp_path: Path) -> None:
-    model = tiny_model(views=views)
+def test_training_lowers_the_loss(
+    views: Any, tiny: Make, quick_trainer: Make, loader: Make
+) -> None:
+    model = tiny(SimCLR, views=views)
     batch = next(iter(loader()))
     before = model.loss(batch[0]).item()
-    trainer = quick_trainer(tmp_path, max_epochs=10)
+    trainer = quick_trainer(max_epochs=10)
     trainer.fit(model, loader())
     assert float(trainer.callback_metrics["train_loss"]) < before - 0.5
     assert before < math.log(2 * 16 - 1) + 1
 
 
-def test_the_learning_rate_warms_up_and_ends_near_zero(trainer: Trainer) -> None:
+def test_the_learning_rate_warms_up_and_ends_near_zero(
+    tiny: Make, quick_trainer: Make, loader: Make
+) -> None:
     rates = []
 
     class Recorder(SimCLR):
@@ -143,9 +104,8 @@ def test_the_learning_rate_warms_up_and_ends_near_zero(trainer: Trainer) -> None
             rates.append(self.optimizers().param_groups[0]["lr"])
             return super().training_step(batch, batch_idx)
 
-    model = Recorder(
-        tiny_backbone(), tiny_head(), learning_rate=0.2, warmup_fraction=0.5, image_size=16
-    )
+    model = tiny(Recorder, learning_rate=0.2, warmup_fraction=0.5)
+    trainer = quick_trainer()
     trainer.fit(model, loader())
     assert len(rates) == 8
     assert rates == sorted(rates[:4]) + sorted(rates[4:], reverse=True)
@@ -153,8 +113,11 @@ def test_the_learning_rate_warms_up_and_ends_near_zero(trainer: Trainer) -> None
     assert rates[-1] < 0.05
 
 
-def test_weight_decay_spares_biases_norms_and_scales(trainer: Trainer) -> None:
-    model = tiny_model(head=tiny_head(attention="tied"))
+def test_weight_decay_spares_biases_norms_and_scales(
+    tiny: Make, quick_trainer: Make, loader: Make
+) -> None:
+    model = tiny(SimCLR, head=tiny_head(attention="tied"))
+    trainer = quick_trainer()
     trainer.fit(model, loader())
     decayed, free = trainer.optimizers[0].param_groups
     assert decayed["weight_decay"] == 1e-3
@@ -171,7 +134,12 @@ def test_weight_decay_spares_biases_norms_and_scales(trainer: Trainer) -> None:
     ("own", "trainers", "bound"), [(1e-3, None, 1e-3), (1e-3, 1e-4, 1e-4), (None, None, math.inf)]
 )
 def test_gradients_are_clipped(
-    own: float | None, trainers: float | None, bound: float, tmp_path: Path
+    own: float | None,
+    trainers: float | None,
+    bound: float,
+    tiny: Make,
+    quick_trainer: Make,
+    loader: Make,
 ) -> None:
     norms = []
 
@@ -183,8 +151,8 @@ def test_gradients_are_clipped(
             super().optimizer_step(*args, **options)
             norms.append(torch.stack([p.grad.norm() for p in self.parameters()]).norm().item())
 
-    model = Recorder(tiny_backbone(), tiny_head(), image_size=16, gradient_clip=own)
-    quick_trainer(tmp_path, gradient_clip_val=trainers).fit(model, loader())
+    model = tiny(Recorder, gradient_clip=own)
+    quick_trainer(gradient_clip_val=trainers).fit(model, loader())
     before, after = norms[::2], norms[1::2]
     for raw, clipped in zip(before, after, strict=True):
         assert raw > 1e-2
@@ -211,9 +179,9 @@ def test_runs_with_different_heads_start_from_the_same_backbone() -> None:
         (([torch.ones(1, 3, 16, 16), torch.ones(1, 3, 16, 16)], 1), "holds 1 image; .* at least 2"),
     ],
 )
-def test_bad_batches_get_one_clear_sentence(batch: Any, message: str) -> None:
+def test_bad_batches_get_one_clear_sentence(batch: Any, message: str, tiny: Make) -> None:
     with pytest.raises(ValueError, match=message):
-        tiny_model().training_step(batch, 0)
+        tiny(SimCLR).training_step(batch, 0)
 
 
 @pytest.mark.parametrize(
@@ -227,20 +195,24 @@ def test_bad_batches_get_one_clear_sentence(batch: Any, message: str) -> None:
         ({"warmup_fraction": 1.0}, "warmup_fraction=1.0 must be at least 0 and below 1"),
     ],
 )
-def test_bad_options_get_one_clear_sentence(options: dict[str, Any], message: str) -> None:
+def test_bad_options_get_one_clear_sentence(
+    options: dict[str, Any], message: str, tiny: Make
+) -> None:
     with pytest.raises(ValueError, match=message):
-        tiny_model(**options)
+        tiny(SimCLR, **options)
 
 
-def test_a_run_without_an_end_gets_one_clear_sentence(tmp_path: Path) -> None:
-    trainer = quick_trainer(tmp_path, max_epochs=-1)
+def test_a_run_without_an_end_gets_one_clear_sentence(
+    tiny: Make, quick_trainer: Make, loader: Make
+) -> None:
+    trainer = quick_trainer(max_epochs=-1)
     with pytest.raises(ValueError, match="give the Trainer max_epochs or max_steps"):
-        trainer.fit(tiny_model(), loader())
+        trainer.fit(tiny(SimCLR), loader())
 
 
-def test_options_of_a_named_head() -> None:
-    model = tiny_model(head="transformer", head_options={"num_layers": 2})
+def test_options_of_a_named_head(tiny: Make) -> None:
+    model = tiny(SimCLR, head="transformer", head_options={"num_layers": 2})
     assert len(model.projection_head.blocks) == 2
     assert model.hparams["head_options"] == {"num_layers": 2}
     with pytest.raises(ValueError, match="head_options=.* are for a head given by name"):
-        tiny_model(head_options={"num_layers": 2})
+        tiny(SimCLR, head_options={"num_layers": 2})
