@@ -46,3 +46,44 @@ def test_a_run_of_another_method_has_no_collapse_loss(
     assert "final_train_loss" in content["metrics"]
     assert "collapse_loss" not in content["metrics"]
     assert not collapsed(content)
+
+
+# Four epochs are few: the teacher must move faster than the papers' defaults, which are for long
+# runs, and with the Transformer head MoCo was at 72.5 % only, so here it has the feed-forward one.
+BUDGET = dataclasses.replace(
+    TINY, epochs=4, batch_size=64, learning_rate=0.1, warmup_fraction=0.2, num_layers=2
+)
+RECIPES: dict[str, dict[str, Any]] = {
+    "simclr": {},
+    "moco": {"head": "feedforward-small", "queue_size": 512, "teacher_momentum": 0.9},
+    "byol": {"teacher_momentum": 0.9},
+}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
+    return load_images(
+        "digits", data_dir=None, image_size=16, cache_dir=tmp_path_factory.mktemp("cache")
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("views", ["separate", "joint"])
+@pytest.mark.parametrize("method", list(METHODS))
+def test_each_method_beats_the_untrained_backbone(
+    method: str, views: str, digits: ImageData, tmp_path: Path
+) -> None:
+    """By nearest neighbours within the 360 test digits, and by 10 of the training digits.
+
+    Seen, separate and joint: SimCLR 78.6 and 85.8 %, MoCo 86.7 and 83.3, BYOL 80.6 and 75.8,
+    untrained 70.3; with 10 neighbours SimCLR 86.9 and 89.7, MoCo 86.9 and 86.9, BYOL 85.8 and 85.0,
+    untrained 76.4.
+    """
+    experiment = dataclasses.replace(BUDGET, method=method, views=views, **RECIPES[method])
+    metrics = {}
+    for name, each in (("trained", experiment), ("untrained", experiment.untrained)):
+        content = run(each, digits, ResultFolder(tmp_path), MACHINE)
+        assert content is not None
+        metrics[name] = content["metrics"]
+    for metric, margin in (("unsupervised", 3), ("knn10_cosine", 5)):
+        assert metrics["trained"][metric] > metrics["untrained"][metric] + margin, metric
