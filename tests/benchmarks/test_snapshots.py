@@ -11,9 +11,10 @@ from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
 from df_heads.benchmarks.harness.images import ImageData
 from df_heads.benchmarks.harness.machine import Machine
+from df_heads.benchmarks.harness.methods import build_model
 from df_heads.benchmarks.harness.results import ResultFolder
 from df_heads.benchmarks.harness.snapshots import Snapshots, read_snapshot, snapshot_file
-from df_heads.benchmarks.harness.training import build_model, run
+from df_heads.benchmarks.harness.training import run
 from df_heads.integrations.backbones import build_backbone
 
 MACHINE = Machine(accelerator="cpu", logger="none", progress=False)
