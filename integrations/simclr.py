@@ -28,7 +28,10 @@ class SimCLR(Method):
         head: See Method.
         views: See Method.
         temperature: Temperature of NT-Xent (Equation 1; paper, "Hyperparameters": 0.2).
-        gather_distributed: Take the negatives of all processes, not only this one's.
+        gather_distributed: Take the negatives of all processes, not only this one's, in the loss.
+            The head attends to its own process's batch unless it gathers too, with
+            head_options={"gather_distributed": True}; with both, R processes of N images train as
+            one of R * N. All need equally many images (drop_last=True).
         stem: See Method.
         image_size: See Method.
         learning_rate: See Method.
