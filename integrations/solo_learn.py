@@ -1,0 +1,36 @@
+"""The heads inside solo-learn: `simclr_tph`, `byol_tph` and so on beside its own methods.
+
+Its Hydra scripts find them as soon as df-heads is installed, without a change:
+
+    python main_pretrain.py --config-path scripts/pretrain/cifar --config-name simclr.yaml \
+        method=simclr_tph +head=tph_small name=simclr-tph-small-cifar10
+
+Its other scripts are run through this module:
+
+    python -m df_heads.integrations.solo_learn main_knn.py --pretrained_checkpoint_dir ...
+
+In code, call `register()`, or give `with_head` a method of your own.
+"""
+
+from df_heads.integrations.solo_learn_backbone import load_backbone
+from df_heads.integrations.solo_learn_launcher import run_script
+from df_heads.integrations.solo_learn_methods import (
+    METHOD_NAMES,
+    register,
+    unregister,
+    with_head,
+)
+from df_heads.integrations.solo_learn_options import check_head_options
+
+__all__ = [
+    "METHOD_NAMES",
+    "check_head_options",
+    "load_backbone",
+    "register",
+    "unregister",
+    "with_head",
+]
+
+if __name__ == "__main__":
+    register()
+    run_script()

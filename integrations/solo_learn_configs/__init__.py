@@ -1,0 +1,1 @@
+"""Hydra configs for solo-learn, in its own layout."""
