@@ -14,13 +14,10 @@ In code, call `register()`, or give `with_head` a method of your own.
 
 from df_heads.integrations.solo_learn_backbone import load_backbone
 from df_heads.integrations.solo_learn_launcher import run_script
-from df_heads.integrations.solo_learn_methods import (
-    METHOD_NAMES,
-    register,
-    unregister,
-    with_head,
-)
+from df_heads.integrations.solo_learn_methods import with_head
 from df_heads.integrations.solo_learn_options import check_head_options
+from df_heads.integrations.solo_learn_registry import register, unregister
+from df_heads.integrations.solo_learn_support import METHOD_NAMES
 
 __all__ = [
     "METHOD_NAMES",

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from df_heads.integrations.solo_learn_methods import SUFFIX, BaseMethod
+from df_heads.integrations.solo_learn_support import SUFFIX, backbone_builders
 
 _PREFIX = "backbone."
 
@@ -64,8 +64,8 @@ def load_backbone(checkpoint: str | Path, architecture: str | None = None) -> nn
 
 def _build(run: dict[str, Any]) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
-        backbone: nn.Module = BaseMethod._BACKBONES[run["backbone"]](
-            run["method"].removesuffix(SUFFIX), **run["backbone_kwargs"]
+        backbone: nn.Module = backbone_builders()[run["backbone"]](
+            run["method"], **run["backbone_kwargs"]
         )
     if run["backbone"].startswith("resnet"):
         # As solo.methods.base.BaseMethod does.

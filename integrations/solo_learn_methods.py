@@ -2,9 +2,7 @@
 
 import copy
 import functools
-import re
-from collections.abc import Callable, Mapping
-from importlib import metadata
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,67 +11,14 @@ from torch import Tensor, nn
 from df_heads.attention import BatchAttention
 from df_heads.integrations.solo_learn_joint import joint_views
 from df_heads.integrations.solo_learn_options import build_projector, check_head_options
-
-_INSTALL = (
-    "PyPI has only 1.0.2, so install it from its repository: pip install 'setuptools<82' "
-    "'lightning>=2.4' 'torchmetrics<0.12' hydra-core einops timm scipy scikit-learn tqdm, then "
-    "pip install --no-deps --no-build-isolation git+https://github.com/vturrisi/solo-learn"
+from df_heads.integrations.solo_learn_support import (
+    METHOD_NAMES,
+    BaseMethod,
+    OmegaConf,
+    backbone_builders,
 )
-try:
-    from omegaconf import OmegaConf
-    from solo.methods import METHODS
-    from solo.methods.base import BaseMethod
-except ImportError as error:
-    raise ImportError(
-        f"df_heads.integrations.solo_learn needs solo-learn 1.0.6, and importing it failed "
-        f"({error}). {_INSTALL}"
-    ) from error
 
-
-def _require_supported(version: str | None, base_method: type) -> None:
-    # Run from a clone that is not installed, solo-learn has no version.
-    numbers = tuple(int(n) for n in re.findall(r"\d+", version or "1.0.6")[:3])
-    has_configs = hasattr(base_method, "add_and_assert_specific_cfg")
-    if not (1, 0, 6) <= numbers < (1, 1) or not has_configs:
-        found = version if version and has_configs else "an older one"
-        raise ImportError(
-            "df_heads.integrations.solo_learn supports solo-learn >=1.0.6,<1.1, and "
-            f"{found} is installed. {_INSTALL}"
-        )
-
-
-def _installed_version() -> str | None:
-    try:
-        return metadata.version("solo-learn")
-    except metadata.PackageNotFoundError:
-        return None
-
-
-_require_supported(_installed_version(), BaseMethod)
-
-SUFFIX = "_tph"
-#: The keys of solo.methods.METHODS whose method has a projector.
-METHOD_NAMES = (
-    "all4one",
-    "barlow_twins",
-    "byol",
-    "deepclusterv2",
-    "mocov2plus",
-    "mocov3",
-    "nnbyol",
-    "nnclr",
-    "nnsiam",
-    "ressl",
-    "simclr",
-    "simsiam",
-    "supcon",
-    "swav",
-    "vibcreg",
-    "vicreg",
-    "wmse",
-)
 _RECORD = "df_heads"
-_replaced_backbones: dict[str, Callable[..., nn.Module]] = {}
 
 
 class _WithHead:
@@ -86,7 +31,7 @@ class _WithHead:
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)  # type: ignore[call-arg]
-        options = OmegaConf.to_container(self.cfg.method_kwargs.head, resolve=True)
+        options: Any = OmegaConf.to_container(self.cfg.method_kwargs.head, resolve=True)
         width = _projector_width(self)
         # What is drawn later, such as the order of the data, stays as with the base method.
         with torch.random.fork_rng(devices=[]):
@@ -96,7 +41,7 @@ class _WithHead:
 
     @property
     def _BACKBONES(self) -> dict[str, Callable[..., nn.Module]]:  # noqa: N802 -- solo-learn's name
-        return _by_base_name(super()._BACKBONES)  # type: ignore[misc]
+        return backbone_builders()
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The base method's step, with the sequences that method_kwargs.head.views names."""
@@ -175,15 +120,14 @@ def with_head(method: type) -> type:
 
     def add_and_assert_specific_cfg(cfg: Any) -> Any:
         cfg = method.add_and_assert_specific_cfg(cfg)  # type: ignore[attr-defined]
-        given = OmegaConf.select(cfg, "method_kwargs.head")
-        if given is not None and not OmegaConf.is_dict(given):
+        given: Any = OmegaConf.to_container(cfg.method_kwargs, resolve=True)
+        options = given.get("head") or {}
+        if not isinstance(options, dict):
             raise ValueError(
-                f"method_kwargs.head={given!r} must hold options; to choose a head write "
-                f"method_kwargs.head.name={given}."
+                f"method_kwargs.head={options!r} must hold options; to choose a head write "
+                f"method_kwargs.head.name={options}."
             )
-        cfg.method_kwargs.head = check_head_options(
-            {} if given is None else OmegaConf.to_container(given, resolve=True)
-        )
+        cfg.method_kwargs.head = check_head_options(options)
         return cfg
 
     members = {
@@ -192,57 +136,6 @@ def with_head(method: type) -> type:
         "add_and_assert_specific_cfg": staticmethod(add_and_assert_specific_cfg),
     }
     return type(f"{method.__name__}WithHead", (_WithHead, method), members)
-
-
-def register() -> None:
-    """Put `<method>_tph` for each of METHOD_NAMES into solo.methods.METHODS.
-
-    >>> register()
-    >>> solo.methods.METHODS["simclr_tph"](cfg)
-
-    Calling it again changes nothing; `unregister` undoes it. The Hydra plugin of this package
-    calls it for main_pretrain.py and main_linear.py, the launcher for other scripts.
-
-    Raises:
-        RuntimeError: If solo-learn already has something else of such a name; nothing is changed
-            then.
-    """
-    new = {name + SUFFIX: with_head(METHODS[name]) for name in METHOD_NAMES}
-    for name, method in new.items():
-        if METHODS.get(name, method) is not method:
-            raise RuntimeError(
-                f"solo.methods.METHODS[{name!r}] already exists and is not df_heads' class; use "
-                f"df_heads.integrations.solo_learn.with_head instead of calling register()."
-            )
-    METHODS.update(new)
-    if not _replaced_backbones:
-        # main_linear.py looks them up here, with pretrain_method as the name.
-        _replaced_backbones.update(BaseMethod._BACKBONES)
-        BaseMethod._BACKBONES.update(_by_base_name(BaseMethod._BACKBONES))
-
-
-def unregister() -> None:
-    """Remove from solo-learn what `register` put there, and nothing else."""
-    for name in METHOD_NAMES:
-        if METHODS.get(name + SUFFIX) is with_head(METHODS[name]):
-            del METHODS[name + SUFFIX]
-    BaseMethod._BACKBONES.update(_replaced_backbones)
-    _replaced_backbones.clear()
-
-
-def _by_base_name(
-    backbones: Mapping[str, Callable[..., nn.Module]],
-) -> dict[str, Callable[..., nn.Module]]:
-    """Builders for which "mocov3_tph" is "mocov3", which has a ViT of its own."""
-
-    def by_base_name(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-        @functools.wraps(build)
-        def backbone(method: str | None, *args: Any, **kwargs: Any) -> nn.Module:
-            return build(method and method.removesuffix(SUFFIX), *args, **kwargs)
-
-        return backbone
-
-    return {name: by_base_name(build) for name, build in backbones.items()}
 
 
 def _projector_width(method: Any) -> int:

@@ -26,7 +26,7 @@ with warnings.catch_warnings():
         unregister,
         with_head,
     )
-    from df_heads.integrations.solo_learn_methods import _require_supported
+    from df_heads.integrations.solo_learn_support import _require_supported
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # solo-learn and the Trainer it sets up
@@ -131,15 +131,15 @@ def test_register_is_idempotent_and_undone() -> None:
     assert len(METHOD_NAMES) == 17
     known = dict(METHODS)
     register()
-    assert METHODS == known
+    assert known == METHODS
     backbones = dict(BaseMethod._BACKBONES)
     unregister()
     assert not any(name.endswith("_tph") for name in METHODS)
     assert len(METHODS) == len(known) - 17
-    assert BaseMethod._BACKBONES != backbones
+    assert backbones != BaseMethod._BACKBONES
     unregister()
     register()
-    assert METHODS == known
+    assert known == METHODS
 
 
 def test_register_refuses_a_name_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
-import os
-import subprocess
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
+from df_heads.integrations.solo_learn_launcher import run_script
 from df_heads.integrations.solo_learn_options import build_projector, check_head_options
 
 
@@ -52,63 +53,79 @@ def test_every_option_that_is_named_is_taken(family: str) -> None:
     check_head_options({"name": family, "views": "joint", **dict.fromkeys(options[2:], 1)})
 
 
-@pytest.mark.parametrize(
-    "module", ["df_heads.integrations.solo_learn", "df_heads.integrations.solo_learn_backbone"]
-)
-def test_without_solo_learn_it_says_how_to_install_it(module: str) -> None:
-    script = f"""
-import sys
-sys.modules["solo"] = None
-import df_heads
-import {module}
-"""
-    done = run("-c", script)
-    assert done.returncode == 1
-    message = done.stderr.strip().splitlines()[-1]
-    assert message.startswith("ImportError: df_heads.integrations.solo_learn needs solo-learn 1.0.6")
-    assert "pip install --no-deps --no-build-isolation git+https" in message
+def test_without_solo_learn_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(sys.modules):
+        if name.startswith(("solo.", "df_heads.integrations.solo_learn")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "solo", None)
+    with pytest.raises(ImportError, match=r"needs solo-learn 1\.0\.6.* --no-build-isolation git"):
+        import_module("df_heads.integrations.solo_learn")
 
 
-RUN = "from df_heads.integrations.solo_learn_launcher import run_script; run_script()"
 SCRIPT = """
 import sys
-import helper
-print(__name__, __file__ == sys.argv[0], sys.argv[1:], helper.__name__)
-if __name__ == "__main__":
-    def in_main(): pass
-    assert sys.modules["__main__"].in_main is in_main
+import solo_learn_script_helper
+
+def in_main():
+    pass
+
+seen = (__name__, __file__ == sys.argv[0], sys.argv[1:], sys.modules["__main__"].in_main is in_main)
 """
 
 
-def test_the_launcher_runs_a_script_as_python_does(tmp_path: Path) -> None:
-    (tmp_path / "helper.py").touch()
-    (tmp_path / "script.py").write_text(SCRIPT)
-    done = run("-c", RUN, tmp_path / "script.py", "--k", "20")
-    assert done.stdout == "__main__ True ['--k', '20'] helper\n", done.stderr
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A __main__ module and a sys.argv to run scripts in."""
+    module = ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", module)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delenv("DF_HEADS_SOLO_LEARN_SCRIPT", raising=False)
+    monkeypatch.setenv("DF_HEADS_SOLO_LEARN_SCRIPT", "")  # so that it is restored
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    return module
 
 
-def test_a_process_that_lightning_starts_runs_the_same_script(tmp_path: Path) -> None:
-    (tmp_path / "helper.py").touch()
-    (tmp_path / "script.py").write_text(SCRIPT)
-    rank = {"LOCAL_RANK": "1", "DF_HEADS_SOLO_LEARN_SCRIPT": str(tmp_path / "script.py")}
-    assert "['--k', '20']" in run("-c", RUN, "--k", "20", **rank).stdout
-    # Outside of such a process an inherited variable means nothing.
-    (tmp_path / "other.py").write_text("print('other')")
-    del rank["LOCAL_RANK"]
-    assert run("-c", RUN, tmp_path / "other.py", **rank).stdout == "other\n"
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    (tmp_path / "solo_learn_script_helper.py").touch()
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    return path
 
 
-def test_the_launcher_says_what_is_missing() -> None:
-    assert run("-c", RUN).stderr.startswith("Name the solo-learn script to run")
-    assert "no_such.py; run this in a clone of solo-learn" in run("-c", RUN, "no_such.py").stderr
+def test_the_launcher_runs_a_script_as_python_does(
+    main: ModuleType, script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["launcher", str(script), "--k", "20"])
+    run_script()
+    assert main.seen == ("__main__", True, ["--k", "20"], True)
+    # Lightning starts the next process without the script among its arguments.
+    monkeypatch.setattr(sys, "argv", ["launcher", "--k", "20"])
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    del main.seen
+    run_script()
+    assert main.seen == ("__main__", True, ["--k", "20"], True)
 
 
-def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env=os.environ | environment,
-    )
+def test_outside_of_such_a_process_an_inherited_variable_means_nothing(
+    main: ModuleType, script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DF_HEADS_SOLO_LEARN_SCRIPT", "other.py")
+    monkeypatch.setattr(sys, "argv", ["launcher", str(script)])
+    run_script()
+    assert main.seen[2] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Name the solo-learn script to run"),
+        (["no_such.py"], "no_such.py; run this in a clone of solo-learn"),
+    ],
+)
+def test_the_launcher_says_what_is_missing(
+    main: ModuleType, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["launcher", *arguments])
+    with pytest.raises(SystemExit, match=message):
+        run_script()
