@@ -1,3 +1,4 @@
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # solo-learn and the Trainer it sets up
 ]
 
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(
+    r"<!-- test: executed where solo-learn is installed -->\n```python\n(.*?)```", README, re.S
+)
 SMALL_HEAD = {"hidden_dim": 16, "num_layers": 2, "num_heads": 2, "head_dim": 8}
 BATCH = 8
 WIDTH = 24  # of the projections
@@ -395,3 +400,10 @@ def test_attention_is_recorded_as_in_any_model() -> None:
         model(x)
     assert maps[0].shape == (1, 2, BATCH, BATCH)
     torch.testing.assert_close(maps[1].sum(-1), torch.ones(1, 2, BATCH))
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_the_snippets_of_the_readme_run(snippet: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.ckpt"
+    fit(build("simclr_tph")).save_checkpoint(path)
+    exec(snippet, {"checkpoint": path, "images": torch.randn(2, 3, 32, 32)})

@@ -120,7 +120,7 @@ def test_pretraining_linear_evaluation_and_knn(
         CLONE / "main_linear.py",
         "--config-name",
         "linear/cifar10/simclr_tph",
-        f"pretrained_feature_extractor={pretrained}",
+        f"pretrained_feature_extractor='{pretrained}'",  # Hydra: its name holds a "="
         *on_cpu(images),
         cwd=tmp_path,
     )
