@@ -16,9 +16,10 @@ class DFHeadsSoloLearnPlugin(SearchPathPlugin):
             return
         try:
             from df_heads.integrations.solo_learn import register
-        except ImportError as error:
-            # An app may use a solo-learn that we do not support, without wanting our heads.
+
+            register()
+        except (ImportError, RuntimeError) as error:
+            # The app may use a solo-learn that we do not support, without wanting our heads.
             warnings.warn(f"The _tph methods are not registered: {error}", stacklevel=2)
             return
-        register()
         search_path.append("df-heads", "pkg://df_heads.integrations.solo_learn_configs")
