@@ -22,4 +22,4 @@ class DFHeadsSoloLearnPlugin(SearchPathPlugin):
             # The app may use a solo-learn that we do not support, without wanting our heads.
             warnings.warn(f"The _tph methods are not registered: {error}", stacklevel=2)
             return
-        search_path.append("df-heads", "pkg://df_heads.integrations.solo_learn_configs")
+        search_path.append("df-heads", "pkg://df_heads.integrations.solo_learn.configs")

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from df_heads.integrations.solo_learn_support import SUFFIX, backbone_builders
+from df_heads.integrations.solo_learn.support import SUFFIX, backbone_builders
 
 _PREFIX = "backbone."
 

@@ -27,13 +27,13 @@ with warnings.catch_warnings():
         unregister,
         with_head,
     )
-    from df_heads.integrations.solo_learn_support import _require_supported
+    from df_heads.integrations.solo_learn.support import _require_supported
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # solo-learn and the Trainer it sets up
 ]
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(
     r"<!-- test: executed where solo-learn is installed -->\n```python\n(.*?)```", README, re.S
 )

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from df_heads.attention import BatchAttention
-from df_heads.integrations.solo_learn_joint import joint_views
-from df_heads.integrations.solo_learn_options import build_projector, check_head_options
-from df_heads.integrations.solo_learn_support import (
+from df_heads.integrations.solo_learn.joint import joint_views
+from df_heads.integrations.solo_learn.options import build_projector, check_head_options
+from df_heads.integrations.solo_learn.support import (
     METHOD_NAMES,
     BaseMethod,
     OmegaConf,

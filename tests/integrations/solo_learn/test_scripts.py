@@ -30,7 +30,7 @@ if "SOLO_LEARN_DIR" not in os.environ:
         allow_module_level=True,
     )
 CLONE = Path(os.environ["SOLO_LEARN_DIR"]).resolve()
-EXAMPLE = Path(__file__).parents[2] / "examples" / "solo_learn.md"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "solo_learn.md"
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # solo-learn and the Trainer it sets up
 
@@ -208,7 +208,7 @@ def test_the_ready_configs_compose_and_build(method: str, dataset: str) -> None:
     model = METHODS[parsed.method](parsed)
     assert model.projector.hidden_dim == 128
 
-    with initialize_config_module("df_heads.integrations.solo_learn_configs", version_base="1.2"):
+    with initialize_config_module("df_heads.integrations.solo_learn.configs", version_base="1.2"):
         linear = compose(
             f"linear/{dataset}/{method}_tph", ["pretrained_feature_extractor=model.ckpt"]
         )

@@ -25,7 +25,7 @@ CLONE = Path(os.environ["SOLO_LEARN_DIR"]).resolve()
 REGISTERED = "from df_heads.integrations.solo_learn import register; register()"
 EXCHANGED = """
 import solo.methods
-from df_heads.integrations import solo_learn_methods as ours
+from df_heads.integrations.solo_learn import methods as ours
 
 checked = ours.check_head_options
 ours.check_head_options = lambda given: checked({{"views": {views!r}, **given}})

@@ -12,12 +12,11 @@ Its other scripts are run through this module:
 In code, call `register()`, or give `with_head` a method of your own.
 """
 
-from df_heads.integrations.solo_learn_backbone import load_backbone
-from df_heads.integrations.solo_learn_launcher import run_script
-from df_heads.integrations.solo_learn_methods import with_head
-from df_heads.integrations.solo_learn_options import check_head_options
-from df_heads.integrations.solo_learn_registry import register, unregister
-from df_heads.integrations.solo_learn_support import METHOD_NAMES
+from df_heads.integrations.solo_learn.backbone import load_backbone
+from df_heads.integrations.solo_learn.methods import with_head
+from df_heads.integrations.solo_learn.options import check_head_options
+from df_heads.integrations.solo_learn.registry import register, unregister
+from df_heads.integrations.solo_learn.support import METHOD_NAMES
 
 __all__ = [
     "METHOD_NAMES",
@@ -27,7 +26,3 @@ __all__ = [
     "unregister",
     "with_head",
 ]
-
-if __name__ == "__main__":
-    register()
-    run_script()

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from torch import nn
 
-from df_heads.integrations.solo_learn_methods import with_head
-from df_heads.integrations.solo_learn_support import (
+from df_heads.integrations.solo_learn.methods import with_head
+from df_heads.integrations.solo_learn.support import (
     METHOD_NAMES,
     METHODS,
     SUFFIX,

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
-from df_heads.integrations.solo_learn_launcher import run_script
-from df_heads.integrations.solo_learn_options import build_projector, check_head_options
+from df_heads.integrations.solo_learn.launcher import run_script
+from df_heads.integrations.solo_learn.options import build_projector, check_head_options
 
 
 def test_defaults_are_filled_in_and_the_given_dict_is_not_changed() -> None:
