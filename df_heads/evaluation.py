@@ -1,9 +1,10 @@
-"""Evaluating frozen backbone features: nearest neighbours, k-NN and the linear probe.
+"""Evaluating frozen backbone features: nearest neighbours, k-NN and probes.
 
 ``nearest_neighbor_accuracy`` and ``linear_probe_accuracy`` are the paper's two metrics
-(arXiv 2403.18681, "Metrics"); ``knn_accuracy`` is what other work reports. Every accuracy is a
-fraction in [0, 1]. All of them compute in float64, so that the result depends neither on the
-device nor on its TF32 setting; features on ``mps``, which has no float64, go to the CPU.
+(arXiv 2403.18681, "Metrics"), ``mlp_probe_accuracy`` is the deeper classifier of its Table 6, and
+``knn_accuracy`` is what other work reports. Every accuracy is a fraction in [0, 1]. All but the
+deeper classifier compute in float64, so that the result depends neither on the device nor on its
+TF32 setting; features on ``mps``, which has no float64, go to the CPU.
 """
 
 import math
@@ -15,17 +16,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from df_heads._labelled import check_at_least_one, check_labelled, check_same_width
-from df_heads.linear_probe import (
-    fit_softmax_regression,
-    linear_probe_accuracy,
-    stratified_subset,
-)
+from df_heads._probe_samples import stratified_subset
+from df_heads.linear_probe import fit_softmax_regression, linear_probe_accuracy
+from df_heads.mlp_probe import mlp_probe_accuracy
 
 __all__ = [
     "extract_features",
     "fit_softmax_regression",
     "knn_accuracy",
     "linear_probe_accuracy",
+    "mlp_probe_accuracy",
     "nearest_neighbor_accuracy",
     "stratified_subset",
 ]

@@ -10,52 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from df_heads._labelled import (
-    check_at_least_one,
-    check_labelled,
-    check_labels,
-    check_same_width,
-)
+from df_heads._labelled import check_at_least_one
+from df_heads._probe_samples import ProbeSamples
 
 # 100 times below scikit-learn's default. Much lower, and the loss differences that the line
 # search compares drown in float64's rounding.
 _GRADIENT_TOLERANCE = 1e-6
-
-
-def stratified_subset(labels: Tensor, fraction: float, seed: int = 0) -> Tensor:
-    """Draw the same fraction of every class, without replacement.
-
-    A class of n samples gives ``round(fraction * n)`` of them (halves go up), at least one; the
-    total can therefore differ a little from ``fraction * N``. With one seed, a smaller fraction
-    is always contained in a larger one, and the draw is the same on every device.
-
-    Args:
-        labels: Class indices, integers of shape ``(N,)``; they need not be contiguous.
-        fraction: Share of each class to draw, in (0, 1].
-        seed: Seed of the ``torch.Generator`` that draws; the global one is left alone.
-
-    Returns:
-        Ascending int64 indices into ``labels``, on its device.
-
-    Raises:
-        TypeError: ``labels`` is not a tensor.
-        ValueError: ``labels`` is empty, not integer or not 1-D, or ``fraction`` out of range.
-    """
-    if not 0 < fraction <= 1:
-        raise ValueError(
-            f"fraction must lie in (0, 1], got {fraction!r}; pass 0.1 for 10 %, 1.0 for all."
-        )
-    classes = check_labels(labels).cpu()
-    if len(classes) == 0:
-        raise ValueError("labels has 0 entries but at least 1 is needed; pass a non-empty set.")
-    shuffled = torch.randperm(len(classes), generator=torch.Generator().manual_seed(seed))
-    _, inverse, counts = torch.unique(classes[shuffled], return_inverse=True, return_counts=True)
-    by_class = inverse.argsort(stable=True)
-    first_of_class = (counts.cumsum(0) - counts).repeat_interleave(counts)
-    rank_in_class = torch.arange(len(classes)) - first_of_class
-    wanted = (fraction * counts.double() + 0.5).floor().long().clamp(min=1)
-    drawn = shuffled[by_class[rank_in_class < wanted.repeat_interleave(counts)]]
-    return drawn.sort().values.to(labels.device)
 
 
 def fit_softmax_regression(
@@ -164,9 +124,10 @@ def linear_probe_accuracy(
 
     The paper's "Supervised Test Accuracy" (arXiv 2403.18681, "Metrics"): the layer is trained on
     10 % of the training set and scored on the whole test set. Here the 10 % are drawn by
-    :func:`stratified_subset`, features are standardised with the mean and deviation of the drawn
-    samples (a column constant there is ignored), and the fit is deterministic, in float64
-    (features on ``mps`` are moved to the CPU for that); see :func:`fit_softmax_regression`.
+    :func:`~df_heads.evaluation.stratified_subset`, features are standardised with the mean and
+    deviation of the drawn samples (a column constant there is ignored), and the fit is
+    deterministic, in float64 (features on ``mps`` are moved to the CPU for that); see
+    :func:`fit_softmax_regression`.
 
     Args:
         train_features: ``(N, D)``, any float dtype and device.
@@ -192,33 +153,16 @@ def linear_probe_accuracy(
     Warns:
         RuntimeWarning: ``max_iterations`` ended before the fit converged.
     """
-    train_features, train_labels = check_labelled(train_features, train_labels, name="train")
-    test_features, test_labels = check_labelled(test_features, test_labels, name="test", at_least=1)
-    check_same_width(train_features, test_features)
     check_at_least_one(max_iterations, "max_iterations")
     if not (math.isfinite(l2) and l2 > 0):
         raise ValueError(f"l2 must be finite and above 0, got {l2!r}; pass for instance 1e-2.")
-    drawn = stratified_subset(train_labels, train_fraction, seed)
-    classes, labels = torch.unique(train_labels[drawn], return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(
-            f"train_labels holds only class {int(classes[0])} but a probe needs at least 2 "
-            "classes; pass labels of several classes."
-        )
-    features = train_features[drawn].double()
-    mean, deviation = features.mean(0), features.std(0, unbiased=False)
-    # torch's std updates a running mean (Welford), so it is exactly 0 for a constant column.
-    scale = torch.where(deviation > 0, deviation.reciprocal(), 0.0)
-    weight, bias = fit_softmax_regression(
-        (features - mean) * scale, labels, l2=l2, max_iterations=max_iterations
+    samples = ProbeSamples.draw(
+        train_features, train_labels, test_features, test_labels, train_fraction, seed
     )
-    # Folded into the layer, standardising needs no float64 copy of the test set beyond a chunk.
-    weight = weight * scale
-    bias = bias - weight @ mean
-    correct = 0
-    device = features.device
-    for start in range(0, len(test_labels), 8192):
-        part = slice(start, start + 8192)
-        logits = F.linear(test_features[part].to(device).double(), weight, bias)
-        correct += int((classes[logits.argmax(1)] == test_labels[part].to(device)).sum())
-    return correct / len(test_labels)
+    weight, bias = fit_softmax_regression(
+        samples.features, samples.labels, l2=l2, max_iterations=max_iterations
+    )
+    # Folded into the layer, standardising needs no copy of the test set beyond a chunk.
+    weight = weight * samples.scale
+    bias = bias - weight @ samples.mean
+    return samples.accuracy(lambda part: F.linear(part, weight, bias))
