@@ -51,6 +51,8 @@ class Experiment:
         method: A name of methods.METHODS.
         queue_size: Keys that MoCo contrasts with; None for its default, as with the next.
         teacher_momentum: Momentum of the moving average of MoCo and BYOL.
+        holdout: Share of each training class that is neither trained on nor probed with, but
+            evaluated on in place of the test set, as for tuning; 0 for none.
     """
 
     dataset: str
@@ -82,6 +84,7 @@ class Experiment:
     method: str = "simclr"
     queue_size: int | None = None
     teacher_momentum: float | None = None
+    holdout: float = 0.0
 
     def __post_init__(self) -> None:
         lowest = {"epochs": 0, "batch_size": 2, "image_size": 8, "devices": 1, "seed": 0}
@@ -117,7 +120,7 @@ class Experiment:
     @property
     def untrained(self) -> "Experiment":
         """The same backbone before training; the settings of training are left at defaults."""
-        kept = ("dataset", "backbone", "stem", "image_size", "train_images", "seed")
+        kept = ("dataset", "backbone", "stem", "image_size", "train_images", "seed", "holdout")
         values = {name: getattr(self, name) for name in kept}
         return Experiment(head=UNTRAINED, epochs=0, **values)
 

@@ -13,6 +13,9 @@ class PaperCell:
     hours: float
 
 
+#: What all of its tables train with.
+PAPER_METHOD = "simclr"
+
 #: (dataset, head family, size) -> row of Table 2; 1000 epochs.
 TABLE2: dict[tuple[str, str, str], PaperCell] = {
     ("cifar10", "feedforward", "small"): PaperCell("1.9M", 73.49, 80.88, 4.17),

@@ -40,9 +40,15 @@ def percent(summary: Summary | None) -> str:
 
 def gain(summary: Summary | None) -> str:
     """A paired difference in points, with its sign; empty of nothing."""
-    if summary is None:
+    return "" if summary is None else f"{summary.mean:+.2f}"
+
+
+def interval(summary: Summary | None) -> str:
+    """The 95 % interval of a difference; empty of one seed or nothing."""
+    if summary is None or summary.interval is None:
         return ""
-    return f"{summary.mean:+.2f}" + _deviation(summary)
+    low, high = summary.interval
+    return f"{low:+.2f} to {high:+.2f}"
 
 
 def _deviation(summary: Summary) -> str:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,13 +39,55 @@ class ResultFolder:
         """Where an experiment keeps its checkpoint and logs."""
         return self.path / "work" / experiment.name
 
+    def lock_file(self, experiment: Experiment) -> Path:
+        """What a process locks while it works on an experiment."""
+        return self.path / "work" / "locks" / f"{experiment.name}.lock"
+
+    def probes_file(self, experiment: Experiment) -> Path:
+        """Where the probes of a finished run are, or will be, see probes.run_probes."""
+        return self.path / "probes" / f"{experiment.name}.json"
+
     def load(self, experiment: Experiment) -> dict[str, Any] | None:
         """The result of an experiment; None if it was not run.
 
         Raises:
             InputError: If its file is damaged or holds another experiment.
         """
-        file = self.file(experiment)
+        return self._read(self.file(experiment), experiment)
+
+    def load_probes(self, experiment: Experiment) -> dict[str, Any] | None:
+        """The probes of an experiment; None if they were not run.
+
+        Raises:
+            InputError: If their file is damaged or holds another experiment.
+        """
+        return self._read(self.probes_file(experiment), experiment)
+
+    def save_probes(self, experiment: Experiment, content: Mapping[str, Any]) -> None:
+        """Write the probes of a finished run; they appear whole or not at all."""
+        file = self.probes_file(experiment)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {**_header(experiment), **content})
+
+    def failure(self, experiment: Experiment) -> dict[str, Any] | None:
+        """How the last attempt at an experiment failed: "error" and "time"; None if none did."""
+        file = self._failure_file(experiment)
+        return read_json(file) if file.exists() else None
+
+    def save_failure(self, experiment: Experiment, error: str) -> None:
+        """Keep that an attempt failed, until the next one starts."""
+        file = self._failure_file(experiment)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {"error": error, "time": time.time()})
+
+    def forget_failure(self, experiment: Experiment) -> None:
+        """Make place for a new attempt."""
+        self._failure_file(experiment).unlink(missing_ok=True)
+
+    def _failure_file(self, experiment: Experiment) -> Path:
+        return self.work_dir(experiment) / "failure.json"
+
+    def _read(self, file: Path, experiment: Experiment) -> dict[str, Any] | None:
         if not file.exists():
             return None
         result = read_json(file)
@@ -63,8 +107,11 @@ class ResultFolder:
                 writer = csv.DictWriter(stream, fieldnames=list(curve[0]), lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(curve)
-        header = {"schema": SCHEMA, "key": experiment.key, "config": experiment.config()}
-        write_json(self.file(experiment), {**header, **result})
+        write_json(self.file(experiment), {**_header(experiment), **result})
+
+
+def _header(experiment: Experiment) -> dict[str, Any]:
+    return {"schema": SCHEMA, "key": experiment.key, "config": experiment.config()}
 
 
 def collapsed(result: Mapping[str, Any]) -> bool:
@@ -96,6 +143,11 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object; the file appears whole or not at all."""
-    temporary = file.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(file, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file that appears whole or not at all, also if two processes write it."""
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(file)

@@ -1,17 +1,32 @@
-"""Many runs: do what is missing, go on when one fails."""
+"""Many runs: do what is missing, share it with other processes, go on when one fails.
+
+A cell is a job keyed by its config: done once its files are there, never done twice. Any number of
+processes may fill one folder, each holding the lock of the cell it works on. A process that is
+killed frees its lock, and the next one goes on from the cell's last checkpoint.
+"""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from df_heads.benchmarks.harness.callbacks import TrainingDivergedError
+from df_heads.benchmarks.harness.copies import announce, announce_end, announced
 from df_heads.benchmarks.harness.errors import InputError
-from df_heads.benchmarks.harness.experiment import Experiment
+from df_heads.benchmarks.harness.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.images import ImageData
+from df_heads.benchmarks.harness.jobs import WHOLE, Job, Shard
+from df_heads.benchmarks.harness.locks import try_lock, wait_for_lock
 from df_heads.benchmarks.harness.machine import Machine, is_first_process
+from df_heads.benchmarks.harness.probes import run_probes
 from df_heads.benchmarks.harness.results import ResultFolder
 from df_heads.benchmarks.harness.training import run
+
+SECONDS_BETWEEN_LOOKS = 2.0
 
 
 @dataclass(frozen=True)
@@ -28,12 +43,24 @@ class DataSource:
 
 
 def run_missing(
-    experiments: Sequence[Experiment],
+    jobs: Sequence[Job],
     source: DataSource,
     results: ResultFolder,
     machine: Machine,
+    share: Shard = WHOLE,
 ) -> list[str]:
-    """Run the experiments that have no result file yet.
+    """Run the cells of this share that have no result file yet, and return when all have one.
+
+    A cell that another process works on is waited for, after everything else; if that process
+    dies, the cell is done here. A cell that failed in an earlier sweep is tried once more, one
+    that fails while this sweep is running, here or elsewhere, is not.
+
+    Args:
+        jobs: The cells; those that appear twice are run once.
+        source: Their images.
+        results: Where the results go.
+        machine: What to run them on.
+        share: Which of them this process is to do.
 
     Returns:
         What went wrong, one sentence per failed run; the others were run all the same.
@@ -41,46 +68,130 @@ def run_missing(
     Raises:
         InputError: If a run cannot start, or a result file was made from other images.
     """
-    missing = []
-    for experiment in experiments:
-        result = results.load(experiment)
-        if result is None:
-            missing.append(experiment)
-        else:
-            _check_same_images(experiment, result, source, results)
+    mine = share.share(list(dict.fromkeys(jobs)))
     if is_first_process():
-        done = len(experiments) - len(missing)
-        print(f"{len(experiments)} runs, {done} of them done before.", flush=True)
-    failures = []
-    for number, experiment in enumerate(missing, start=1):
-        data = source.load(experiment.dataset, experiment.image_size)
-        title = (
-            f"[{number}/{len(missing)}] {experiment.dataset} {experiment.head} "
-            f"seed {experiment.seed}"
-        )
         try:
-            content = run(experiment, data, results, machine, data_note=source.note, title=title)
-        except TrainingDivergedError as error:
-            failures.append(str(error))
-            print(f"{title}: failed: {error}", file=sys.stderr)
-            continue
-        if content is not None:
-            metrics = content["metrics"]
-            print(
-                f"{title}: unsupervised {metrics['unsupervised']:.2f} %, supervised "
-                f"{metrics['supervised']:.2f} %, {sum(content['seconds'].values()):.0f} s",
-                flush=True,
+            return _Sweep(mine, source, results, machine).work()
+        finally:
+            announce_end()
+    by_key = {job.experiment.key: job.experiment for job in mine}
+    for key in announced():
+        # The first process meets the same error, and reports it; this one waits for what is next.
+        with suppress(TrainingDivergedError, InputError):
+            run(by_key[key], _images(by_key[key], source, results), results, machine)
+    return []
+
+
+def _images(experiment: Experiment, source: DataSource, results: ResultFolder) -> ImageData:
+    """The images of an experiment; only one process at a time may download and decode them."""
+    name, size = experiment.dataset, experiment.image_size
+    with wait_for_lock(results.path / "work" / "locks" / f"data-{name}-{size}.lock"):
+        return source.load(name, size)
+
+
+class _Sweep:
+    """What the first process does."""
+
+    def __init__(
+        self, jobs: Sequence[Job], source: DataSource, results: ResultFolder, machine: Machine
+    ) -> None:
+        self.jobs, self.source, self.results, self.machine = jobs, source, results, machine
+        self.failed_before = {job: results.failure(job.experiment) for job in jobs}
+        self.failures: list[str] = []
+        self.started = 0
+
+    def work(self) -> list[str]:
+        """Go through the missing cells until none is left."""
+        for job in self.jobs:
+            self._check_same_images(job.experiment)
+        waiting = [job for job in self.jobs if not job.done(self.results)]
+        self.missing = len(waiting)
+        print(f"{len(self.jobs)} runs, {len(self.jobs) - self.missing} of them done before.")
+        sys.stdout.flush()
+        said = False
+        while waiting:
+            busy = [job for job in waiting if not self._settled(job)]
+            if len(busy) == len(waiting):
+                if not said:
+                    print(f"Waiting for {len(busy)} runs of other processes.", flush=True)
+                said = True
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+            waiting = busy
+        return self.failures
+
+    def _settled(self, job: Job) -> bool:
+        """Run the job unless it is done or has failed; False if another process holds it."""
+        with try_lock(self.results.lock_file(job.experiment)) as held:
+            if not held:
+                return False
+            if job.done(self.results):
+                return True
+            failure = self.results.failure(job.experiment)
+            if failure is not None and failure != self.failed_before[job]:
+                self.failures.append(failure["error"])
+            else:
+                self._run(job)
+            return True
+
+    def _run(self, job: Job) -> None:
+        experiment = job.experiment
+        self.started += 1
+        title = f"[{self.started}/{self.missing}] {job.title}"
+        self.results.forget_failure(experiment)
+        try:
+            self._train_and_probe(job, title)
+        except (TrainingDivergedError, torch.OutOfMemoryError) as error:
+            if isinstance(error, torch.OutOfMemoryError) and experiment.devices > 1:
+                raise  # the other devices wait for this one
+            sentence = str(error).splitlines()[0]
+            if experiment.name not in sentence:
+                sentence = f"{experiment.name}: {sentence}"
+            self.results.save_failure(experiment, sentence)
+            self.failures.append(sentence)
+            print(f"{title}: failed: {sentence}", file=sys.stderr)
+        except InputError:
+            raise
+        except Exception as error:
+            self.results.save_failure(experiment, f"{experiment.name}: {error!r}")
+            raise
+
+    def _train_and_probe(self, job: Job, title: str) -> None:
+        experiment = job.experiment
+        data = _images(experiment, self.source, self.results)
+        content = self.results.load(experiment)
+        if content is None:
+            if experiment.devices > 1 and experiment.head != UNTRAINED:
+                announce(experiment.key)
+            content = run(
+                experiment,
+                data,
+                self.results,
+                self.machine,
+                data_note=self.source.note,
+                title=title,
             )
-    return failures
+            assert content is not None
+            print(f"{title}: {_summary(content)}", flush=True)
+        if job.probes:
+            run_probes(experiment, data, self.results, self.machine)
+            print(f"{title}: probes done", flush=True)
+
+    def _check_same_images(self, experiment: Experiment) -> None:
+        result = self.results.load(experiment)
+        if result is None:
+            return
+        data = _images(experiment, self.source, self.results)
+        before = result["data"]["fingerprint"]
+        if before != data.fingerprint:
+            raise InputError(
+                f"{self.results.file(experiment)} was made from other images of {data.name} "
+                f"(fingerprint {before}, not {data.fingerprint}); choose another --out-dir."
+            )
 
 
-def _check_same_images(
-    experiment: Experiment, result: Mapping[str, Any], source: DataSource, results: ResultFolder
-) -> None:
-    data = source.load(experiment.dataset, experiment.image_size)
-    before = result["data"]["fingerprint"]
-    if before != data.fingerprint:
-        raise InputError(
-            f"{results.file(experiment)} was made from other images of {data.name} (fingerprint "
-            f"{before}, not {data.fingerprint}); choose another --out-dir."
-        )
+def _summary(content: dict[str, Any]) -> str:
+    metrics = content["metrics"]
+    return (
+        f"unsupervised {metrics['unsupervised']:.2f} %, supervised {metrics['supervised']:.2f} %, "
+        f"{sum(content['seconds'].values()):.0f} s"
+    )

@@ -4,7 +4,6 @@ import math
 import time
 import warnings
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +30,7 @@ from df_heads.benchmarks.harness.methods import build_model
 from df_heads.benchmarks.harness.results import ResultFolder, read_json, write_json
 from df_heads.benchmarks.harness.scoring import evaluate
 from df_heads.benchmarks.harness.snapshots import Snapshots
-from df_heads.evaluation import stratified_subset
+from df_heads.benchmarks.harness.subsets import images_of
 from df_heads.integrations.backbones import Stem, build_backbone
 from df_heads.integrations.method import Method
 
@@ -69,8 +68,7 @@ def run(
         InputError: If the experiment does not fit the data, or a checkpoint is damaged.
         TrainingDivergedError: If the loss is not finite any more; the last checkpoint is kept.
     """
-    if experiment.train_images is not None:
-        data = _first_images(data, experiment.train_images)
+    data = images_of(experiment, data)
     augment = build_augment(experiment)
     seed_everything(experiment.seed, verbose=False)
     if experiment.head == UNTRAINED:
@@ -235,17 +233,6 @@ def _logger(kind: str, work_dir: Path) -> Logger | bool:
     if kind == "csv":
         return CSVLogger(work_dir, name="", version="csv")
     return False
-
-
-def _first_images(data: ImageData, count: int) -> ImageData:
-    """The data set with `count` training images, equally many of each class."""
-    if count > len(data.train_labels):
-        raise InputError(
-            f"--train-images {count} is more than the {len(data.train_labels)} of {data.name}."
-        )
-    fraction = count / len(data.train_labels)
-    rows = stratified_subset(torch.from_numpy(data.train_labels), fraction, 0).numpy()
-    return replace(data, train_images=data.train_images[rows], train_labels=data.train_labels[rows])
 
 
 def _parameters(module: nn.Module) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from df_heads.benchmarks import run_table2
+from df_heads.benchmarks.harness.cells import cell
 from df_heads.benchmarks.harness.cli import run_script
 from df_heads.benchmarks.harness.experiment import UNTRAINED
 from df_heads.benchmarks.harness.results import ResultFolder
@@ -35,7 +36,7 @@ def save(
         "seconds": {"train": 120.0, "evaluate": 1.0},
         "parameters": {"backbone": 1, "head": 0 if head == UNTRAINED else 2_000_000},
     }
-    results.save(run_table2.cell(args, "cifar10", head, seed), content, [])
+    results.save(cell(args, "cifar10", head, seed), content, [])
 
 
 def test_the_table_is_made_from_the_result_files(tmp_path: Path) -> None:
@@ -46,19 +47,62 @@ def test_the_table_is_made_from_the_result_files(tmp_path: Path) -> None:
             (UNTRAINED, "feedforward-small", "transformer-small"), accuracies, strict=True
         ):
             save(results, arguments, head, seed, accuracy)
-    lines = run_table2.table(run_table2.parse(arguments), results).splitlines()
-    header, _, untrained, feedforward, transformer, attention_off = (
-        [cell.strip() for cell in line.strip("|").split("|")] for line in lines
-    )
+    accuracies, gains, legend = run_table2.table(run_table2.parse(arguments), results).split("\n\n")
+    _, _, untrained, feedforward, transformer, attention_off = map(columns, accuracies.split("\n"))
     assert untrained[2:6] == ["untrained", "", "", "20.50 ± 0.71"]
     assert feedforward[3:9] == ["small", "2.00M", "70.50 ± 0.71", "73.49", "80.50 ± 0.71", "80.88"]
-    row = dict(zip(header, transformer, strict=True))
     assert transformer[5:7] == ["74.50 ± 2.12", "76.65"]
-    assert row["unsup. over FFN"] == "+4.00 ± 1.41"
-    assert row["unsup. over attention off"] == ""
-    assert row["train time"] == "2.0 min"
-    assert row["seeds"] == "2"
+    assert transformer[9:] == ["2.0 min", "2.53 h", "2"]
     assert attention_off[2:6] == ["transformer-self", "small", "", "not run"]
+    # Gains of 3 and 5 points: 4 +- 12.706 * 1.414 / sqrt(2).
+    header, _, gain = map(columns, gains.split("\n"))
+    assert header[2:5] == ["size", "head", "over"]
+    assert gain[2:8] == [
+        "small",
+        "transformer",
+        "feedforward",
+        "+4.00",
+        "-8.71 to +16.71",
+        "undecided",
+    ]
+    assert gain[-1] == "2"
+    assert "about one is called better or worse by chance" in legend
+
+
+def columns(line: str) -> list[str]:
+    return [text.strip() for text in line.strip("|").split("|")]
+
+
+def test_verdicts_stand_beside_the_gains(tmp_path: Path) -> None:
+    results = ResultFolder(tmp_path)
+    arguments = ["--datasets", "cifar10", "--sizes", "small", "--seeds", "0", "1", "2"]
+    for seed in (0, 1, 2):
+        save(results, arguments, "feedforward-small", seed, 70.0 + 3 * seed)
+        save(results, arguments, "transformer-small", seed, 72.0 + 3.1 * seed)
+        save(results, arguments, "transformer-self-small", seed, 72.0 + 3 * seed)
+    _, gains, _ = run_table2.table(run_table2.parse(arguments), results).split("\n\n")
+    said = {tuple(row[3:5]): row[7] for row in map(columns, gains.split("\n")[2:])}
+    assert said == {
+        ("feedforward", "attention off"): "undecided",
+        ("transformer", "feedforward"): "better",
+        ("transformer", "attention off"): "undecided",
+        ("transformer-self", "feedforward"): "undecided",
+    }
+
+
+def test_learning_rates_of_single_heads() -> None:
+    rates = ["--learning-rates", "feedforward=0.1", "transformer-large=0.03"]
+    args = run_table2.parse([*rates, "--learning-rate", "0.6"])
+    found = {
+        head: cell(args, "cifar10", head, 0).learning_rate
+        for head in ("feedforward-small", "feedforward-large", "transformer-small")
+    }
+    assert found == {"feedforward-small": 0.1, "feedforward-large": 0.1, "transformer-small": 0.6}
+    assert cell(args, "cifar10", "transformer-large", 0).learning_rate == 0.03
+    assert cell(args, "cifar10", "transformer-self-large", 0).learning_rate == 0.6
+    assert cell(args, "cifar10", UNTRAINED, 0) == cell(
+        run_table2.parse([]), "cifar10", UNTRAINED, 0
+    )
 
 
 def test_the_table_of_another_method_says_so(tmp_path: Path) -> None:
@@ -86,7 +130,7 @@ def test_table_only_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_a_collapsed_run_is_marked(tmp_path: Path) -> None:
     results = ResultFolder(tmp_path)
     arguments = ["--datasets", "cifar10", "--sizes", "small", "--heads", "transformer"]
-    experiment = run_table2.cell(run_table2.parse(arguments), "cifar10", "transformer-small", 0)
+    experiment = cell(run_table2.parse(arguments), "cifar10", "transformer-small", 0)
     for loss, mark in ((6.0, False), (7.62, True)):
         save(results, arguments, "transformer-small", 0, 50.0)
         result = json.loads(results.file(experiment).read_text())
@@ -159,6 +203,10 @@ def test_results_of_other_images_are_refused(
     [
         (["--datasets", "cifar11"], "'cifar11' is not known; choose from digits, cifar10"),
         (["--heads", "mlp"], "'mlp' is not known; choose from feedforward"),
+        (["--learning-rates", "mlp=0.1"], "'mlp' is not known; choose from feedforward"),
+        (["--learning-rates", "transformer=0"], "must be HEAD=RATE with a rate above 0"),
+        (["--learning-rates", "transformer"], "must be HEAD=RATE with a rate above 0"),
+        (["--shard", "3/2"], "'3/2' must be i/n with i from 1 to n"),
         (["--sizes", "tiny"], "invalid choice: 'tiny'"),
         (["--views", "both"], "invalid choice: 'both'"),
         (["--backbone", "resnet19"], "no backbone 'resnet19'. Did you mean"),
