@@ -1,0 +1,119 @@
+"""The curves of an ablation: ours with their intervals, the paper's points beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from df_heads.benchmarks.harness.plots import COLORS, new_figure, save_figure
+from df_heads.benchmarks.harness.statistics import summarize
+
+FORMATS = (".png", ".svg")
+_PANEL_WIDTH, _PANEL_HEIGHT = 5.0, 3.6
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One head.
+
+    Attributes:
+        label: Its name.
+        ours: (x, the accuracies of its seeds in percent); no accuracies where nothing was run.
+        paper: (x, accuracy in percent).
+    """
+
+    label: str
+    ours: Sequence[tuple[float, Sequence[float]]]
+    paper: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One set of axes."""
+
+    title: str
+    curves: Sequence[Curve]
+
+
+def draw_curves(
+    stem: Path,
+    panels: Sequence[Panel],
+    *,
+    x_title: str,
+    y_title: str,
+    categories: Sequence[str] = (),
+) -> list[Path]:
+    """Draw panels side by side, as PNG and SVG.
+
+    Filled points are ours, the mean over seeds with its 95 % t interval where there are two seeds
+    or more; hollow points are the paper's.
+
+    Args:
+        stem: The files, without their endings.
+        panels: What to draw.
+        x_title: Under the x axis.
+        y_title: Beside the y axis.
+        categories: Names of x = 0, 1, ...; without them x is logarithmic, one tick for each value.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: If there is no matplotlib.
+    """
+    figure, axes = new_figure(
+        1, len(panels), width=_PANEL_WIDTH * len(panels), height=_PANEL_HEIGHT
+    )
+    for axis, panel in zip(axes[0], panels, strict=True):
+        axis.set(title=panel.title, xlabel=x_title, ylabel=y_title)
+        _set_ticks(axis, panel, categories)
+        for number, curve in enumerate(panel.curves):
+            shift = 0.12 * (number - (len(panel.curves) - 1) / 2) if categories else 0.0
+            _draw(axis, curve, COLORS[number % len(COLORS)], shift, joined=not categories)
+        low, high = axis.get_ylim()
+        axis.set_ylim(max(0.0, low), min(100.0, high))  # intervals of few seeds reach beyond
+        axis.legend(fontsize="small", frameon=False)
+    files = [stem.with_name(stem.name + ending) for ending in FORMATS]
+    for file in files:
+        save_figure(figure, file)
+    return files
+
+
+def _set_ticks(axis: Any, panel: Panel, categories: Sequence[str]) -> None:
+    if categories:
+        axis.set_xticks(range(len(categories)), categories)
+        axis.set_xlim(-0.5, len(categories) - 0.5)
+        return
+    values = sorted({x for curve in panel.curves for x, _ in curve.ours})
+    axis.set_xscale("log")
+    axis.set_xticks(values, [f"{value:g}" for value in values])
+    axis.minorticks_off()
+
+
+def _draw(axis: Any, curve: Curve, color: str, shift: float, *, joined: bool) -> None:
+    run = [(x + shift, summary) for x, values in curve.ours if (summary := summarize(values))]
+    run.sort(key=lambda point: point[0])
+    halves = [
+        0.0 if summary.interval is None else summary.interval[1] - summary.mean
+        for _, summary in run
+    ]
+    axis.errorbar(
+        [x for x, _ in run],
+        [summary.mean for _, summary in run],
+        yerr=halves if any(halves) else None,
+        label=curve.label if run else f"{curve.label} (not run)",
+        color=color,
+        marker="o",
+        linestyle="-" if joined else "none",
+        capsize=3,
+    )
+    if curve.paper:
+        axis.plot(
+            [x + shift for x, _ in sorted(curve.paper)],
+            [y for _, y in sorted(curve.paper)],
+            label=f"{curve.label}, paper",
+            color=color,
+            marker="o",
+            markerfacecolor="none",
+            linestyle=":" if joined else "none",
+        )

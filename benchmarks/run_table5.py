@@ -1,0 +1,28 @@
+"""Table 5 of the paper: weight decays from 1e-1 to 1e-4, for each head.
+
+    python benchmarks/run_table5.py --smoke                 # a minute, no download
+    python benchmarks/run_table5.py --seeds 0 1 2           # the paper's grid on CIFAR-100
+
+Running it again does only what is missing.
+"""
+
+import sys
+
+from df_heads.benchmarks.harness.ablation import Ablation
+from df_heads.benchmarks.harness.cli import run_script
+from df_heads.benchmarks.harness.paper import TABLE5
+
+ABLATION = Ablation(
+    name="table5",
+    description=__doc__,
+    varied="weight_decay",
+    flag="--weight-decays",
+    values=(1e-1, 1e-2, 1e-3, 1e-4),
+    smoke_values=(1e-1, 1e-3),
+    parse_value=float,
+    paper=TABLE5,
+)
+parse, jobs, table, main = ABLATION.parse, ABLATION.jobs, ABLATION.table, ABLATION.main
+
+if __name__ == "__main__":
+    sys.exit(run_script(main))

@@ -1,0 +1,116 @@
+"""Table 6 of the paper: classifiers of 1 and 3 layers, on features before and behind the head.
+
+    python benchmarks/run_table6.py --smoke                 # a minute, no download
+    python benchmarks/run_table6.py --seeds 0 1 2           # the paper's grid on CIFAR-100
+
+The paper says of the deeper classifier that it has 3 layers, and no more; here they are 512 wide,
+with ReLUs. A Transformer head's features depend on the batch: they are taken in fixed batches of
+the training size with the classes mixed. Trains what Table 2 has not trained, and needs the
+checkpoints in the out dir. Running it again does only what is missing.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from df_heads.benchmarks.harness import cells
+from df_heads.benchmarks.harness.cli import run_script
+from df_heads.benchmarks.harness.curve_plot import Curve, Panel, draw_curves
+from df_heads.benchmarks.harness.experiment import Experiment
+from df_heads.benchmarks.harness.jobs import Job
+from df_heads.benchmarks.harness.paper import ABLATION_DATASET, ABLATION_SIZE, TABLE6
+from df_heads.benchmarks.harness.probes import DEPTHS, LOCATIONS, probe_name
+from df_heads.benchmarks.harness.results import ResultFolder
+from df_heads.benchmarks.harness.table_script import run_table
+from df_heads.benchmarks.harness.tables import SUPERVISED, FilledRow, Row, both_tables
+
+PLACES = [(location, depth) for location in LOCATIONS for depth in DEPTHS]
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = cells.table_parser(__doc__, datasets=[ABLATION_DATASET], sizes=[ABLATION_SIZE])
+    return cells.parse_with_smoke(parser, arguments, cells.SMOKE)
+
+
+def row(args: argparse.Namespace, dataset: str, head: str, location: str, depth: int) -> Row:
+    """One classifier on one kind of features of one head."""
+    printed = TABLE6.get((cells.family(head), depth, location))
+    theirs = (dataset, cells.size_of(head)) == (ABLATION_DATASET, ABLATION_SIZE)
+    return Row(
+        (dataset, location, str(depth)),
+        head,
+        {seed: cells.cell(args, dataset, head, seed) for seed in args.seeds},
+        metrics={SUPERVISED: probe_name(location, depth)},
+        paper={SUPERVISED: printed} if theirs and printed is not None else {},
+    )
+
+
+def rows(args: argparse.Namespace, dataset: str) -> list[Row]:
+    """The rows of one data set."""
+    heads = cells.presets(args)
+    return [row(args, dataset, head, *place) for place in PLACES for head in heads]
+
+
+def jobs(args: argparse.Namespace) -> list[Job]:
+    """The cells, one seed after the other."""
+    return [
+        Job(cells.cell(args, dataset, head, seed), probes=True)
+        for seed in args.seeds
+        for dataset in args.datasets
+        for head in cells.presets(args)
+    ]
+
+
+def load(results: ResultFolder, experiment: Experiment) -> Mapping[str, Any] | None:
+    """A result with the accuracies of its probes among its metrics."""
+    result, probes = results.load(experiment), results.load_probes(experiment)
+    if result is None or probes is None:
+        return None
+    return {**result, "metrics": {**result["metrics"], **probes["metrics"]}}
+
+
+def table(args: argparse.Namespace, results: ResultFolder) -> str:
+    """The table of the cells asked for, from their result files."""
+    lines = [line for dataset in args.datasets for line in rows(args, dataset)]
+    return both_tables(["data", "features", "layers"], lines, lambda e: load(results, e))
+
+
+def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
+    """One panel for each data set and size, one point for each head in each place."""
+
+    def curve(dataset: str, name: str, size: str) -> Curve:
+        lines = [row(args, dataset, f"{name}-{size}", *place) for place in PLACES]
+        ours = [
+            FilledRow(line, lambda e: load(results, e)).accuracies(SUPERVISED) for line in lines
+        ]
+        return Curve(
+            name,
+            [(x, list(values.values())) for x, values in enumerate(ours)],
+            [(x, line.paper[SUPERVISED]) for x, line in enumerate(lines) if line.paper],
+        )
+
+    panels = [
+        Panel(f"{dataset}, {size} heads", [curve(dataset, name, size) for name in args.heads])
+        for dataset in args.datasets
+        for size in args.sizes
+    ]
+    return draw_curves(
+        results.path / "table6",
+        panels,
+        x_title="features, layers of the classifier",
+        y_title="supervised accuracy, %",
+        categories=[f"{location}, {depth}" for location, depth in PLACES],
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing, then write and print the table and draw the points."""
+    args = parse(arguments)
+    return run_table("table6", args, jobs(args), table, draw)
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main))

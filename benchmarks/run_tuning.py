@@ -1,0 +1,136 @@
+"""Tunes each head's learning rate on images held out from the training set.
+
+    python benchmarks/run_tuning.py --smoke                                   # no download
+    python benchmarks/run_tuning.py --datasets cifar100 --epochs 100          # four rates for each
+
+Every head gets the same rates, epochs and seeds. The test set is not looked at: a tenth of each
+training class is neither trained on nor probed with, and the rate with the best nearest-neighbour
+accuracy within it is chosen. Every run is stored like any other; running it again does only what is
+missing. Prints the flag that hands the rates to the tables.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from df_heads.benchmarks.harness import cells
+from df_heads.benchmarks.harness.cli import run_script
+from df_heads.benchmarks.harness.errors import InputError
+from df_heads.benchmarks.harness.experiment import Experiment
+from df_heads.benchmarks.harness.jobs import Job
+from df_heads.benchmarks.harness.machine import is_first_process
+from df_heads.benchmarks.harness.results import ResultFolder, write_json
+from df_heads.benchmarks.harness.table_script import run_table
+from df_heads.benchmarks.harness.tuning import CRITERION, Trial, choose, notes, tuning_table
+
+NAME = "tuning"
+RATES = (0.03, 0.1, 0.3, 0.6)
+SMOKE = {**cells.SMOKE, "seeds": [0], "rates": [0.03, 0.1]}
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = cells.table_parser(__doc__, datasets=["cifar100"], sizes=["small"])
+    parser.add_argument(
+        "--rates",
+        nargs="+",
+        type=float,
+        default=list(RATES),
+        metavar="RATE",
+        help=f"default: {' '.join(f'{rate:g}' for rate in RATES)}",
+    )
+    parser.add_argument(
+        "--holdout",
+        type=float,
+        default=0.1,
+        help="share of each training class to hold out (default: %(default)s)",
+    )
+    args = cells.parse_with_smoke(parser, arguments, SMOKE)
+    if args.learning_rates:
+        parser.error("--learning-rates is what this script finds; give what to try to --rates")
+    if len(args.datasets) > 1:
+        parser.error("one data set at a time: give --datasets one name")
+    return args
+
+
+def cell(args: argparse.Namespace, head: str, rate: float, seed: int) -> Experiment:
+    """One head at one rate, evaluated on held-out images."""
+    if not 0 < args.holdout < 1:
+        raise InputError(f"--holdout {args.holdout:g} must be above 0 and below 1, such as 0.1.")
+    experiment = cells.cell(args, args.datasets[0], head, seed)
+    return replace(experiment, learning_rate=rate, holdout=args.holdout)
+
+
+def jobs(args: argparse.Namespace) -> list[Job]:
+    """Every head at every rate, one seed after the other."""
+    return [
+        Job(cell(args, head, rate, seed), label=f"learning rate {rate:g}")
+        for seed in args.seeds
+        for head in cells.presets(args)
+        for rate in args.rates
+    ]
+
+
+def trials(args: argparse.Namespace, results: ResultFolder) -> list[Trial]:
+    """What was run, by head and rate."""
+    found = []
+    for head in cells.presets(args):
+        for rate in args.rates:
+            loaded = {seed: results.load(cell(args, head, rate, seed)) for seed in args.seeds}
+            ran = {seed: result for seed, result in loaded.items() if result is not None}
+            found.append(Trial(head, rate, ran, len(args.seeds)))
+    return found
+
+
+def table(args: argparse.Namespace, results: ResultFolder) -> str:
+    """The search, its outcome and the flag to paste."""
+    tried = trials(args, results)
+    chosen = choose(tried)
+    lines = [
+        f"{args.datasets[0]}, {args.epochs} epochs: {CRITERION} accuracy on {args.holdout:.0%} of "
+        "the training images, held out, by learning rate.",
+        tuning_table(tried),
+        *notes(tried),
+    ]
+    if chosen:
+        flag = " ".join(f"{head}={rate:g}" for head, rate in chosen.items())
+        lines.append(f"For the tables: --learning-rates {flag}")
+    return "\n\n".join(lines)
+
+
+def store(args: argparse.Namespace, results: ResultFolder) -> None:
+    """Write the search and its outcome as tuning.json."""
+    tried = trials(args, results)
+    content = {
+        "dataset": args.datasets[0],
+        "holdout": args.holdout,
+        "criterion": CRITERION,
+        "chosen": choose(tried),
+        "trials": [
+            {
+                "head": trial.head,
+                "learning_rate": trial.rate,
+                "counts": trial.counts,
+                "accuracy": {
+                    seed: result["metrics"][CRITERION] for seed, result in trial.results.items()
+                },
+                "keys": {seed: result["key"] for seed, result in trial.results.items()},
+            }
+            for trial in tried
+        ],
+    }
+    write_json(results.path / f"{NAME}.json", content)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing, then print the choice and the flag to paste."""
+    args = parse(arguments)
+    code = run_table(NAME, args, jobs(args), table)
+    if is_first_process():
+        store(args, ResultFolder(args.out_dir))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main))

@@ -1,0 +1,112 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from df_heads.benchmarks import run_tuning
+from df_heads.benchmarks.harness.cli import run_script
+from df_heads.benchmarks.harness.experiment import Experiment
+from df_heads.benchmarks.harness.results import ResultFolder
+from df_heads.benchmarks.harness.tuning import Trial, choose, notes, tuning_table
+
+
+def result(accuracy: float, loss: float = 5.0) -> dict[str, Any]:
+    return {
+        "key": "0" * 12,
+        "metrics": {
+            "unsupervised": accuracy,
+            "supervised": 0.0,
+            "final_train_loss": loss,
+            "collapse_loss": 7.0,
+        },
+    }
+
+
+def trial(head: str, rate: float, *accuracies: float, loss: float = 5.0) -> Trial:
+    return Trial(head, rate, {s: result(a, loss) for s, a in enumerate(accuracies)}, 2)
+
+
+TRIALS = [
+    trial("a-small", 0.3, 40.0, 44.0),
+    trial("a-small", 0.1, 40.0, 44.0),
+    trial("a-small", 0.03, 30.0, 30.0),
+    trial("b-small", 0.03, 31.0, 31.0),
+    trial("b-small", 0.1, 30.0, 30.0),
+    trial("b-small", 0.3, 99.0, 99.0, loss=6.99),
+    trial("c-small", 0.03, 50.0),
+    trial("c-small", 0.1),
+    trial("c-small", 0.3),
+]
+
+
+def test_the_best_rate_of_complete_trials_that_did_not_collapse() -> None:
+    assert choose(TRIALS) == {"a-small": 0.1, "b-small": 0.03}
+    assert choose([]) == {}
+
+
+def test_the_search_as_a_table_and_what_to_know_of_it() -> None:
+    lines = tuning_table(TRIALS).splitlines()
+    rows = [[text.strip() for text in line.strip("|").split("|")] for line in lines]
+    assert rows[0] == ["head", "0.03", "0.1", "0.3", "chosen"]
+    assert rows[2] == ["a-small", "30.00 ± 0.00", "42.00 ± 2.83", "42.00 ± 2.83", "0.1"]
+    assert rows[3][3:] == ["99.00 ± 0.00 (collapsed)", "0.03"]
+    assert rows[4][1:] == ["50.00", "not run", "not run", "none"]
+    assert notes(TRIALS) == [
+        "b-small: the best rate, 0.03, is the lowest tried; a better one may lie beyond: add it to "
+        "--rates.",
+        "c-small: no rate was run with every seed and without a collapse.",
+    ]
+
+
+def test_every_head_gets_the_same_budget_on_held_out_images() -> None:
+    args = run_tuning.parse(["--seeds", "0", "1"])
+    experiments = [job.experiment for job in run_tuning.jobs(args)]
+    assert len(set(experiments)) == 3 * 4 * 2
+    assert {experiment.holdout for experiment in experiments} == {0.1}
+    budgets: dict[str, list[tuple[float, int]]] = {}
+    for experiment in experiments:
+        assert isinstance(experiment, Experiment)
+        budgets.setdefault(experiment.head, []).append(
+            (experiment.learning_rate, experiment.epochs)
+        )
+    assert len({tuple(sorted(budget)) for budget in budgets.values()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--learning-rates", "transformer=0.1"], "give what to try to --rates"),
+        (["--datasets", "cifar10", "cifar100"], "one data set at a time"),
+        (["--holdout", "1"], "--holdout 1 must be above 0 and below 1"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_exit_code_2(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = run_script(run_tuning.main, [*arguments, "--out-dir", str(tmp_path)])
+    except SystemExit as stop:  # argparse
+        code = int(str(stop.code))
+    assert code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_search_is_run_stored_and_ends_with_the_flag_to_paste(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--smoke", "--heads", "feedforward", "--train-images", "300"]
+    arguments += ["--batch-size", "50", "--no-progress", "--logger", "none"]
+    arguments += ["--out-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cache")]
+    assert run_script(run_tuning.main, arguments) == 0
+    out = capsys.readouterr().out
+    stored = json.loads((tmp_path / "out" / "tuning.json").read_text())
+    (rate,) = stored["chosen"].values()
+    assert f"For the tables: --learning-rates feedforward-small={rate:g}" in out
+    assert len(stored["trials"]) == 2
+    for tried in stored["trials"]:
+        (accuracy,) = tried["accuracy"].values()
+        files = list((tmp_path / "out").glob(f"*-{tried['keys']['0']}.json"))
+        assert json.loads(files[0].read_text())["metrics"]["unsupervised"] == accuracy
+    assert ResultFolder(tmp_path / "out").path.joinpath("tuning.md").exists()
