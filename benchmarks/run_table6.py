@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from df_heads.benchmarks.harness import cells
+from df_heads.benchmarks.harness.ablation import of_the_papers_ablations
 from df_heads.benchmarks.harness.cli import run_script
 from df_heads.benchmarks.harness.curve_plot import Curve, Panel, draw_curves
 from df_heads.benchmarks.harness.experiment import Experiment
@@ -38,7 +39,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def row(args: argparse.Namespace, dataset: str, head: str, location: str, depth: int) -> Row:
     """One classifier on one kind of features of one head."""
     printed = TABLE6.get((cells.family(head), depth, location))
-    theirs = (dataset, cells.size_of(head)) == (ABLATION_DATASET, ABLATION_SIZE)
+    theirs = of_the_papers_ablations(args, dataset, head)
     return Row(
         (dataset, location, str(depth)),
         head,
@@ -98,7 +99,7 @@ def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
         for size in args.sizes
     ]
     return draw_curves(
-        results.path / "table6",
+        results.path / cells.file_stem("table6", args),
         panels,
         x_title="features, layers of the classifier",
         y_title="supervised accuracy, %",

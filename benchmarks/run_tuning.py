@@ -88,8 +88,8 @@ def table(args: argparse.Namespace, results: ResultFolder) -> str:
     tried = trials(args, results)
     chosen = choose(tried)
     lines = [
-        f"{args.datasets[0]}, {args.epochs} epochs: {CRITERION} accuracy on {args.holdout:.0%} of "
-        "the training images, held out, by learning rate.",
+        f"{args.datasets[0]}, {args.method}, {args.epochs} epochs: {CRITERION} accuracy on "
+        f"{args.holdout:.0%} of the training images, held out, by learning rate.",
         tuning_table(tried),
         *notes(tried),
     ]
@@ -104,6 +104,7 @@ def store(args: argparse.Namespace, results: ResultFolder) -> None:
     tried = trials(args, results)
     content = {
         "dataset": args.datasets[0],
+        "method": args.method,
         "holdout": args.holdout,
         "criterion": CRITERION,
         "chosen": choose(tried),
@@ -120,7 +121,7 @@ def store(args: argparse.Namespace, results: ResultFolder) -> None:
             for trial in tried
         ],
     }
-    write_json(results.path / f"{NAME}.json", content)
+    write_json(results.path / f"{cells.file_stem(NAME, args)}.json", content)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

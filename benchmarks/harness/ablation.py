@@ -10,10 +10,16 @@ from df_heads.benchmarks.harness import cells
 from df_heads.benchmarks.harness.curve_plot import Curve, Panel, draw_curves
 from df_heads.benchmarks.harness.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.jobs import Job
-from df_heads.benchmarks.harness.paper import ABLATION_DATASET, ABLATION_SIZE
+from df_heads.benchmarks.harness.paper import ABLATION_DATASET, ABLATION_SIZE, PAPER_METHOD
 from df_heads.benchmarks.harness.results import ResultFolder
 from df_heads.benchmarks.harness.table_script import run_table
 from df_heads.benchmarks.harness.tables import UNSUPERVISED, FilledRow, Row, both_tables
+
+
+def of_the_papers_ablations(args: argparse.Namespace, dataset: str, head: str) -> bool:
+    """Whether Tables 3 to 6 of the paper have such a cell, the varied number aside."""
+    theirs = (PAPER_METHOD, ABLATION_DATASET, ABLATION_SIZE)
+    return (args.method, dataset, cells.size_of(head)) == theirs
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class Ablation:
 
     def _row(self, args: argparse.Namespace, dataset: str, value: float, head: str) -> Row:
         place = cells.family(head), value
-        theirs = (dataset, cells.size_of(head)) == (ABLATION_DATASET, ABLATION_SIZE)
+        theirs = of_the_papers_ablations(args, dataset, head)
         return Row(
             (dataset, f"{value:g}"),
             head,
@@ -120,7 +126,10 @@ class Ablation:
             for size in args.sizes
         ]
         return draw_curves(
-            results.path / self.name, panels, x_title=self.title, y_title="unsupervised accuracy, %"
+            results.path / cells.file_stem(self.name, args),
+            panels,
+            x_title=self.title,
+            y_title="unsupervised accuracy, %",
         )
 
     def _curves(

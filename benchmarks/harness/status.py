@@ -13,7 +13,8 @@ from df_heads.benchmarks.harness.results import ResultFolder
 
 # What a run's time depends on most; runs that agree in these have the same budget.
 BUDGET = (
-    "dataset", "method", "backbone", "stem", "image_size", "train_images", "epochs", "precision", "devices",
+    "dataset", "method", "backbone", "stem", "image_size", "train_images", "epochs", "precision",
+    "devices",
 )  # fmt: skip
 # Within a budget, runs that also agree in these are the better guess.
 NEARER = ("head", "batch_size", "views", "num_layers", "sequence_length")

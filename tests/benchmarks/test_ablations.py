@@ -57,6 +57,9 @@ def test_paper_numbers_stand_beside_cifar100_and_no_other(script: ModuleType) ->
     assert len(printed) == 2 * len(script.ABLATION.values)
     assert {head for head, _ in printed} == {"feedforward-small", "transformer-small"}
     assert not any(row.paper or row.paper_hours for row in there)
+    moco = script.ABLATION.rows(script.parse(["--method", "moco"]))
+    assert not any(row.paper or row.paper_hours for row in moco)
+    assert moco[-1].title == "moco transformer-self"
 
 
 def test_the_table_and_its_curves(tmp_path: Path) -> None:
