@@ -1,7 +1,8 @@
 """The curves of an ablation: ours with their intervals, the paper's points beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,10 @@ def draw_curves(
         axis.set(title=panel.title, xlabel=x_title, ylabel=y_title)
         _set_ticks(axis, panel, categories)
         for number, curve in enumerate(panel.curves):
-            shift = 0.12 * (number - (len(panel.curves) - 1) / 2) if categories else 0.0
-            _draw(axis, curve, COLORS[number % len(COLORS)], shift, joined=not categories)
+            # Side by side, so that no interval hides another's.
+            aside = number - (len(panel.curves) - 1) / 2
+            move = partial(_add if categories else _stretch, aside)
+            _draw(axis, curve, COLORS[number % len(COLORS)], move, joined=not categories)
         low, high = axis.get_ylim()
         axis.set_ylim(max(0.0, low), min(100.0, high))  # intervals of few seeds reach beyond
         axis.legend(fontsize="small", frameon=False)
@@ -90,8 +93,18 @@ def _set_ticks(axis: Any, panel: Panel, categories: Sequence[str]) -> None:
     axis.minorticks_off()
 
 
-def _draw(axis: Any, curve: Curve, color: str, shift: float, *, joined: bool) -> None:
-    run = [(x + shift, summary) for x, values in curve.ours if (summary := summarize(values))]
+def _add(aside: float, x: float) -> float:
+    return x + 0.12 * aside
+
+
+def _stretch(aside: float, x: float) -> float:
+    return x * float(1.02**aside)
+
+
+def _draw(
+    axis: Any, curve: Curve, color: str, move: Callable[[float], float], *, joined: bool
+) -> None:
+    run = [(move(x), summary) for x, values in curve.ours if (summary := summarize(values))]
     run.sort(key=lambda point: point[0])
     halves = [
         0.0 if summary.interval is None else summary.interval[1] - summary.mean
@@ -109,7 +122,7 @@ def _draw(axis: Any, curve: Curve, color: str, shift: float, *, joined: bool) ->
     )
     if curve.paper:
         axis.plot(
-            [x + shift for x, _ in sorted(curve.paper)],
+            [move(x) for x, _ in sorted(curve.paper)],
             [y for _, y in sorted(curve.paper)],
             label=f"{curve.label}, paper",
             color=color,
