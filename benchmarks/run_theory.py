@@ -1,0 +1,167 @@
+"""The paper's theory on data made for it: unions of subspaces with known noise.
+
+    python benchmarks/run_theory.py --smoke    # seconds
+    python benchmarks/run_theory.py            # minutes on one CPU core
+
+Varies noise, angle, sequence length, clusters and rank, one at a time, and sets Theorem 1, the
+noise bounds and Theorem 2 beside what is measured. Writes theory.json, theory.md and theory.png.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm.auto import tqdm
+
+from df_heads.benchmarks.harness.cli import run_script
+from df_heads.benchmarks.harness.environment import describe_environment
+from df_heads.benchmarks.harness.errors import InputError
+from df_heads.benchmarks.harness.plots import require_matplotlib
+from df_heads.benchmarks.harness.results import ResultFolder, read_json, write_json
+from df_heads.benchmarks.harness.subspaces import Setting
+from df_heads.benchmarks.harness.theory_conclusions import conclusions
+from df_heads.benchmarks.harness.theory_measures import Measured, measure
+from df_heads.benchmarks.harness.theory_plot import draw_theory
+from df_heads.benchmarks.harness.theory_table import Sweep, caption, theory_table
+
+BASE = Setting()
+NOISE = (0.0, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3)
+VARIED: dict[str, tuple[str, tuple[float, ...]]] = {
+    "noise": ("eps", NOISE),
+    "angle between clusters": ("angle", (10.0, 20.0, 30.0, 45.0, 60.0, 75.0, 90.0)),
+    "sequence length": ("samples", (8, 12, 24, 60, 120, 240, 480)),
+    "clusters": ("clusters", (2, 3, 4, 5, 6, 7, 8, 9, 10)),
+    "rank": ("rank", (1, 2, 3, 4, 5, 6)),
+    "aimed noise": ("eps", NOISE),
+}
+
+
+class Budget(NamedTuple):
+    """Seeds, and the search of Algorithm 1."""
+
+    seeds: Sequence[int]
+    restarts: int
+    iterations: int
+
+
+FULL = Budget(seeds=(0, 1, 2, 3, 4), restarts=128, iterations=300)
+SMOKE = Budget(seeds=(0, 1), restarts=16, iterations=60)
+SCHEMA = 1
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--smoke", action="store_true", help="two seeds, the ends of each sweep, a short search"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, help="default: 0 1 2 3 4 (smoke: 0 1)")
+    parser.add_argument("--blocks", type=int, default=10, help="depth (default: %(default)s)")
+    parser.add_argument("--out-dir", type=Path, default=Path("runs"), help="default: %(default)s")
+    parser.add_argument(
+        "--progress", action=argparse.BooleanOptionalAction, default=True, help="progress bar"
+    )
+    parser.add_argument(
+        "--table-only",
+        action="store_true",
+        help="run nothing; table, figure and conclusions of the theory.json in --out-dir",
+    )
+    args = parser.parse_args(arguments)
+    budget = SMOKE if args.smoke else FULL
+    args.seeds = args.seeds or list(budget.seeds)
+    args.restarts, args.iterations = budget.restarts, budget.iterations
+    if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
+        parser.error("--seeds must be different and at least 0")
+    if not 2 <= args.blocks <= 100:
+        parser.error("--blocks must be from 2 to 100: sharpness is followed from block to block")
+    return args
+
+
+def sweeps_of(smoke: bool) -> list[Sweep]:
+    """Every factor around the base point; a smoke run keeps the ends and the base."""
+    sweeps = []
+    for title, (field, values) in VARIED.items():
+        base = replace(BASE, noise="aimed") if title.startswith("aimed") else BASE
+        kept = [values[0], getattr(BASE, field), values[-1]] if smoke else values
+        settings = tuple(replace(base, **{field: value}) for value in dict.fromkeys(kept))
+        sweeps.append(Sweep(title, field, settings))
+    return sweeps
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure every setting and seed; the content of theory.json."""
+    sweeps = sweeps_of(args.smoke)
+    # Sweeps cross at the base point.
+    settings = list(dict.fromkeys(setting for sweep in sweeps for setting in sweep.settings))
+    pairs = [(setting, seed) for setting in settings for seed in args.seeds]
+    search = {"restarts": args.restarts, "iterations": args.iterations}
+    started = time.perf_counter()
+    runs = [
+        measure(setting, seed, blocks=args.blocks, **search)
+        for setting, seed in tqdm(pairs, desc="theory", unit="draw", disable=not args.progress)
+    ]
+    return {
+        "schema": SCHEMA,
+        "config": {
+            "base": asdict(BASE),
+            "smoke": args.smoke,
+            "seeds": args.seeds,
+            "blocks": args.blocks,
+            **search,
+        },
+        "environment": describe_environment("cpu", 1),
+        "seconds": round(time.perf_counter() - started, 1),
+        "runs": [measured.to_json() for measured in runs],
+    }
+
+
+def report(folder: Path) -> str:
+    """Make figure and table from theory.json alone; the text of the table's file.
+
+    Raises:
+        InputError: If theory.json is missing, damaged or of other sweeps than this version's.
+    """
+    file = folder / "theory.json"
+    if not file.exists():
+        raise InputError(f"{file} is not there; run without --table-only first.")
+    content = read_json(file)
+    try:
+        measured = [Measured.from_json(entry) for entry in content["runs"]]
+        seeds, sweeps = content["config"]["seeds"], sweeps_of(content["config"]["smoke"])
+        runs = {
+            setting: [m for m in measured if m.setting == setting]
+            for sweep in sweeps
+            for setting in sweep.settings
+        }
+        if content["schema"] != SCHEMA or any(len(found) != len(seeds) for found in runs.values()):
+            raise ValueError("its sweeps are not complete")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{file} does not fit this version of the script ({error}); move it away and run again."
+        ) from error
+    draw_theory(sweeps, runs, BASE, folder / "theory.png")
+    parts = [conclusions(sweeps, runs), theory_table(sweeps, runs), caption(BASE, len(seeds))]
+    return "\n\n".join(parts)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, then write and print figure, table and conclusions."""
+    args = parse(arguments)
+    results = ResultFolder(args.out_dir)
+    require_matplotlib()
+    if not args.table_only:
+        write_json(results.path / "theory.json", run(args))
+    text = report(results.path)
+    (results.path / "theory.md").write_text(text + "\n", encoding="utf-8")
+    print(f"\n{text}\n\nWritten: theory.json, theory.md, theory.png in {results.path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main))
