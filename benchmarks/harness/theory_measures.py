@@ -119,8 +119,9 @@ def measure(
     same = labels[:, None] == labels
     sizes = labels.bincount().double()[labels]
     n = len(labels)
-    search = {"restarts": restarts, "iterations": iterations, "seed": seed}
-    weights = theorem1_weights(drawn, labels, bases, **search)
+    weights = theorem1_weights(
+        drawn, labels, bases, restarts=restarts, iterations=iterations, seed=seed
+    )
     directions = torch.stack([weights.mT[labels == k][0] for k in range(setting.clusters)])
 
     cosines = (drawn * weights.mT).sum(1)
@@ -128,7 +129,9 @@ def measure(
     clean = side * drawn
     # A cosine, but rounding can leave it above 1.
     rho = min(1.0, float(cosines.abs().min()))
-    rho_definition = cluster_integrity(drawn, labels, bases=bases, **search).rho
+    rho_definition = cluster_integrity(
+        drawn, labels, bases=bases, restarts=restarts, iterations=iterations, seed=seed
+    ).rho
     a = scores(clean, weights)
     bound = sizes[:, None] * rho**2
 

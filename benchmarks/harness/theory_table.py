@@ -11,10 +11,10 @@ from df_heads.benchmarks.harness.theory_measures import Measured
 Runs = Mapping[Setting, Sequence[Measured]]
 
 CAPTION = """Median over {seeds} seeds, in brackets the least and the most. S: sharpness
-(Definition 2) of A = (XW)(XW)^T, W from Theorem 1, samples on one side of w. "bound on S" is on that
-of block 1, from delta and Delta; "factor" is Theorem 2's, as the appendix derives it. "aimed noise"
-points at another cluster's w. Base point: K = {clusters}, r = {rank}, n = {samples}, m = {width},
-{angle:g} degrees, eps = {eps:g}."""
+(Definition 2) of A = (XW)(XW)^T, W from Theorem 1, samples on one side of w. "bound on S" is on
+that of block 1, from delta and Delta; "factor" is Theorem 2's, as the appendix derives it.
+"aimed noise" points at another cluster's w. Base point: K = {clusters}, r = {rank}, n = {samples},
+m = {width}, {angle:g} degrees, eps = {eps:g}."""
 
 
 @dataclass(frozen=True)
