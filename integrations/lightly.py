@@ -1,6 +1,5 @@
 """The heads inside lightly: registered in its modules, put into its models, kept in its zoo."""
 
-import copy
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,12 +17,12 @@ import torch
 from torch import nn
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
-from df_heads.attention import BatchAttention
 from df_heads.integrations.lightly_checkpoints import (
     load_checkpoint,
     register_checkpoint,
     save_checkpoint,
 )
+from df_heads.integrations.teachers import noiseless_copy
 
 __all__ = [
     "Replacement",
@@ -172,7 +171,7 @@ def replace_projection_head(
                 new[id(old)] = head(old.input_dim, hidden_dim, old.output_dim, **options)
     for old in found:
         if old.online is not None:
-            new[id(old)] = _teacher_of(new[id(old.online)])
+            new[id(old)] = noiseless_copy(new[id(old.online)])
         new[id(old)].requires_grad_(not (old.is_frozen or old.online is not None))
     for old in found:
         like = next(old.module.parameters())
@@ -315,14 +314,3 @@ def _unmarked(path: str) -> str:
             part, shorter = shorter, _MARK.sub("", shorter)
         parts.append(part)
     return ".".join(parts)
-
-
-def _teacher_of(online: nn.Module) -> nn.Module:
-    teacher = copy.deepcopy(online)
-    # Training loops leave teachers in training mode; their targets must not be noisy.
-    for part in teacher.modules():
-        if isinstance(part, nn.Dropout):
-            part.p = 0.0
-        elif isinstance(part, BatchAttention):
-            part.dropout = 0.0
-    return teacher

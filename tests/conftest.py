@@ -1,5 +1,9 @@
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,3 +19,22 @@ def _random_state_is_restored() -> Iterator[None]:
     state = torch.random.get_rng_state()
     yield
     torch.random.set_rng_state(state)
+
+
+@pytest.fixture(scope="module")
+def failures_by_rank(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, str]]:
+    """The tracebacks of the test file's check_* functions, run on two processes at once."""
+    folder = tmp_path_factory.mktemp("processes")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    script = Path(__file__).parent / "processes" / "on_two_processes.py"
+    done = subprocess.run(
+        [*launcher, script, request.path, folder],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]

@@ -66,7 +66,7 @@ def _sweep_panel(axis: Any, sweep: Sweep, runs: Runs) -> None:
         if share > 0.5:
             axis.axvspan(x - 0.5, x + 0.5, color="0.9", linewidth=0, zorder=-1, label=label)
             label = None
-    axis.set_xticks(where, [f"{value:g}" for value in sweep.values])
+    axis.set_xticks(where, [f"{value:g}" for value in sweep.values], fontsize="small")
     axis.set_xlim(-0.5, len(where) - 0.5)
     axis.set_xlabel(LABELS[sweep.field])
 

@@ -1,6 +1,5 @@
 """solo-learn's methods with a projection head of df_heads in place of their MLP."""
 
-import copy
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from df_heads.attention import BatchAttention
 from df_heads.integrations.solo_learn.joint import joint_views
 from df_heads.integrations.solo_learn.options import build_projector, check_head_options
 from df_heads.integrations.solo_learn.support import (
@@ -17,6 +15,7 @@ from df_heads.integrations.solo_learn.support import (
     OmegaConf,
     backbone_builders,
 )
+from df_heads.integrations.teachers import noiseless_copy
 
 _RECORD = "df_heads"
 
@@ -37,7 +36,7 @@ class _WithHead:
         with torch.random.fork_rng(devices=[]):
             self.projector = build_projector(options, self.features_dim, width)
         if hasattr(self, "momentum_projector"):
-            self.momentum_projector = _teacher_of(self.projector)
+            self.momentum_projector = noiseless_copy(self.projector).requires_grad_(False)
 
     @property
     def _BACKBONES(self) -> dict[str, Callable[..., nn.Module]]:  # noqa: N802 -- solo-learn's name
@@ -152,14 +151,3 @@ def _projector_width(method: Any) -> int:
             f"The output width of {name}'s projector cannot be inferred: it has no nn.Linear."
         )
     return linear[-1].out_features
-
-
-def _teacher_of(head: nn.Module) -> nn.Module:
-    teacher = copy.deepcopy(head).requires_grad_(False)
-    # solo-learn leaves teachers in training mode; their targets must not be noisy.
-    for part in teacher.modules():
-        if isinstance(part, nn.Dropout):
-            part.p = 0.0
-        elif isinstance(part, BatchAttention):
-            part.dropout = 0.0
-    return teacher

@@ -1,12 +1,6 @@
-"""Heads on two processes. The checks below run in both of them, in one start of this file."""
+"""Heads on two processes. The fixture failures_by_rank runs the checks below in both."""
 
 import copy
-import json
-import subprocess
-import sys
-import traceback
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -239,35 +233,8 @@ def check_copies() -> None:
 CHECKS = [value for name, value in list(globals().items()) if name.startswith("check_")]
 
 
-def main(folder: Path) -> None:
-    dist.init_process_group("gloo", timeout=timedelta(seconds=30))
-    failures = {}
-    for check in CHECKS:
-        try:
-            check()
-        except Exception:
-            failures[check.__name__] = traceback.format_exc()
-    (folder / f"{dist.get_rank()}.json").write_text(json.dumps(failures))
-    dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
-
-
-@pytest.fixture(scope="module")
-def failures(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    folder = tmp_path_factory.mktemp("processes")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*launcher, __file__, folder], capture_output=True, text=True, timeout=240, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("check", [check.__name__ for check in CHECKS])
-def test_on_two_processes(check: str, failures: list[dict[str, str]]) -> None:
-    for rank in range(2):
-        assert check not in failures[rank], f"rank {rank}: {failures[rank][check]}"
+def test_on_two_processes(check: str, failures_by_rank: list[dict[str, str]]) -> None:
+    for rank, failures in enumerate(failures_by_rank):
+        assert check not in failures, f"rank {rank}: {failures[check]}"
