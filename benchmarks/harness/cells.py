@@ -39,9 +39,20 @@ SMOKE: Mapping[str, Any] = {
 
 
 def table_parser(
-    description: str | None, *, datasets: Sequence[str], sizes: Sequence[str]
+    description: str | None,
+    *,
+    datasets: Sequence[str],
+    sizes: Sequence[str],
+    heads: Sequence[str] | None = HEADS,
 ) -> argparse.ArgumentParser:
-    """A parser with the flags that every table has; `datasets` and `sizes` are its defaults."""
+    """A parser with the flags that every table has.
+
+    Args:
+        description: For --help.
+        datasets: Default of --datasets.
+        sizes: Default of --sizes.
+        heads: Default of --heads; None for a script that chooses the heads and has no such flag.
+    """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -54,14 +65,15 @@ def table_parser(
         metavar="NAME",
         help=f"of {', '.join(DATASETS)} (default: {' '.join(datasets)})",
     )
-    cells.add_argument(
-        "--heads",
-        nargs="+",
-        type=names(head_families()),
-        default=list(HEADS),
-        metavar="NAME",
-        help=f"of {', '.join(head_families())} (default: {' '.join(HEADS)})",
-    )
+    if heads is not None:
+        cells.add_argument(
+            "--heads",
+            nargs="+",
+            type=names(head_families()),
+            default=list(heads),
+            metavar="NAME",
+            help=f"of {', '.join(head_families())} (default: {' '.join(heads)})",
+        )
     cells.add_argument(
         "--sizes",
         nargs="+",

@@ -1,0 +1,111 @@
+"""Controls that the paper lacks: where does the head's gain come from, and when is there one?
+
+    python benchmarks/run_controls.py --smoke                          # minutes, no download
+    python benchmarks/run_controls.py --suites mixing --seeds 0 1 2    # the first one to run
+    python benchmarks/run_controls.py --seeds 0 1 2                    # all, on a GPU
+
+Each suite asks one question and writes a table of paired gains with verdicts, and a figure of the
+training losses. Suites share cells with each other and with Table 2; running the command again
+does only what is missing.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from df_heads.benchmarks.harness import cells
+from df_heads.benchmarks.harness.cli import run_script
+from df_heads.benchmarks.harness.control_plot import draw_suite
+from df_heads.benchmarks.harness.control_suites import SUITES
+from df_heads.benchmarks.harness.control_table import places, suite_jobs, suite_table
+from df_heads.benchmarks.harness.errors import InputError
+from df_heads.benchmarks.harness.jobs import Job
+from df_heads.benchmarks.harness.machine import is_first_process
+from df_heads.benchmarks.harness.paper import ABLATION_DATASET, ABLATION_SIZE
+from df_heads.benchmarks.harness.results import ResultFolder
+from df_heads.benchmarks.harness.table_script import run_table
+
+SMOKE = {**cells.SMOKE, "epochs": 2}
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = cells.table_parser(
+        __doc__, datasets=[ABLATION_DATASET], sizes=[ABLATION_SIZE], heads=None
+    )
+    parser.epilog = "suites:\n" + "\n".join(
+        f"  {name:13} {suite.question}" for name, suite in SUITES.items()
+    )
+    parser.add_argument(
+        "--suites",
+        nargs="+",
+        choices=list(SUITES),
+        default=list(SUITES),
+        help="default: all",
+    )
+    args = cells.parse_with_smoke(parser, arguments, SMOKE)
+    args.suites = list(dict.fromkeys(args.suites))
+    _refuse_flags_without_effect(parser, args)
+    return args
+
+
+def _refuse_flags_without_effect(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    for name in args.suites:
+        lines = places(args, SUITES[name])
+        experiments = [cell for line in lines for cell in line.experiments.values()]
+        for varied in {key for line in lines for key in line.variant.changes} & vars(args).keys():
+            value = getattr(args, varied)
+            if value not in {getattr(experiment, varied) for experiment in experiments}:
+                parser.error(
+                    f"--{varied.replace('_', '-')} {value} has no cell in the suite {name}, which "
+                    "sets its own; leave it out, or choose other --suites"
+                )
+
+
+def jobs(args: argparse.Namespace) -> list[Job]:
+    """The cells of the suites asked for."""
+    every = [job for name in args.suites for job in suite_jobs(args, SUITES[name])]
+    return list(dict.fromkeys(every))
+
+
+def table(args: argparse.Namespace, results: ResultFolder) -> str:
+    """The tables of the suites asked for, from their result files."""
+    return "\n\n".join(
+        f"{name}: {suite_table(args, SUITES[name], results.load)}" for name in args.suites
+    )
+
+
+def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
+    """The losses of the suites asked for, a figure for each."""
+    return [
+        file
+        for name in args.suites
+        for file in draw_suite(
+            args,
+            SUITES[name],
+            results,
+            results.path / cells.file_stem(f"controls-{name}", args),
+        )
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing, suite by suite, with a table and a figure for each."""
+    args = parse(arguments)
+    codes = [0]
+    for name in args.suites:
+        if is_first_process():
+            print(f"\n== {name}", flush=True)
+        one = argparse.Namespace(**{**vars(args), "suites": [name]})
+        try:
+            codes.append(run_table(f"controls-{name}", one, jobs(one), table, draw))
+        except InputError as error:
+            # What one suite cannot run says nothing about the others.
+            print(f"error: {name}: {error}", file=sys.stderr)
+            codes.append(2)
+    return max(codes)
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main))
