@@ -26,7 +26,8 @@ from df_heads.benchmarks.harness.paper import ABLATION_DATASET, ABLATION_SIZE
 from df_heads.benchmarks.harness.results import ResultFolder
 from df_heads.benchmarks.harness.table_script import run_table
 
-SMOKE = {**cells.SMOKE, "epochs": 2}
+# The backbone of the smoke has one stem only.
+SMOKE = {**cells.SMOKE, "epochs": 2, "suites": [name for name in SUITES if name != "stem"]}
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

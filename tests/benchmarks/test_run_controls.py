@@ -1,0 +1,110 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from df_heads.benchmarks import run_controls, run_table2
+from df_heads.benchmarks.harness.cli import run_script
+from df_heads.benchmarks.harness.control_suites import SUITES
+from df_heads.benchmarks.harness.experiment import UNTRAINED, Experiment
+from df_heads.benchmarks.harness.methods import build_model
+from df_heads.benchmarks.harness.results import ResultFolder
+
+QUICK = [
+    *("--datasets", "digits", "--backbone", "test_resnet", "--image-size", "16"),
+    *("--train-images", "320", "--epochs", "1", "--batch-size", "64", "--learning-rate", "0.05"),
+    *("--accelerator", "cpu", "--logger", "none", "--no-progress"),
+]
+
+
+def trained(*flags: str) -> list[Experiment]:
+    experiments = [job.experiment for job in run_controls.jobs(run_controls.parse([*flags]))]
+    return [experiment for experiment in experiments if experiment.head != UNTRAINED]
+
+
+def save(results: ResultFolder, experiment: Experiment, accuracy: float) -> None:
+    content: dict[str, Any] = {
+        "metrics": {"unsupervised": accuracy, "supervised": accuracy + 10},
+        "seconds": {"train": 120.0, "evaluate": 1.0},
+        "parameters": {"backbone": 1, "head": 0 if experiment.head == UNTRAINED else 2_000_000},
+    }
+    results.save(experiment, content, [{"epoch": 1, "train_loss": 5.0}])
+
+
+def test_suites_share_their_cells_and_those_of_table_2() -> None:
+    every = trained()
+    assert len(set(every)) == len(every)
+    of_suites = [set(trained("--suites", name)) for name in SUITES]
+    assert sum(map(len, of_suites)) > len(every) == len(set.union(*of_suites))
+    table2 = run_table2.jobs(run_table2.parse(["--datasets", "cifar100", "--sizes", "small"]))
+    assert {job.experiment for job in table2 if job.experiment.head != UNTRAINED} <= of_suites[0]
+
+
+@pytest.mark.parametrize(
+    ("suite", "field", "values"),
+    [
+        ("norm", "norm_first", {None, True}),
+        ("views", "views", {"separate", "joint"}),
+        ("depth", "num_layers", {1, 2, None, 10}),
+        ("sequence", "sequence_length", {None, 64, 128, 256, 512}),
+        ("warmup", "warmup_fraction", {0.0, 0.1}),
+        ("method", "method", {"simclr", "moco", "byol"}),
+        ("stem", "stem", {"imagenet", "small"}),
+    ],
+)
+def test_a_suite_varies_what_it_says(suite: str, field: str, values: set[Any]) -> None:
+    assert {getattr(experiment, field) for experiment in trained("--suites", suite)} == values
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_cell_can_be_built(suite: str) -> None:
+    backbone = "resnet18" if suite == "stem" else "test_resnet"
+    for experiment in trained("--suites", suite, *QUICK, "--backbone", backbone):
+        build_model(experiment)
+    if suite != "stem":
+        assert trained("--suites", suite, "--smoke")
+
+
+def test_gains_are_paired_and_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--suites", "mixing", "--seeds", "0", "1", "2", *QUICK, "--out-dir", str(tmp_path)]
+    results = ResultFolder(tmp_path)
+    level = {"transformer": 50.0, "transformer-self": 40.0}
+    for job in run_controls.jobs(run_controls.parse(flags)):
+        experiment = job.experiment
+        noise = 0.1 * experiment.seed * (experiment.head == "transformer-small")
+        save(results, experiment, level.get(experiment.head.removesuffix("-small"), 30.0) + noise)
+    assert run_script(run_controls.main, [*flags, "--table-only"]) == 0
+    out = capsys.readouterr().out
+    assert SUITES["mixing"].question in out
+    (row,) = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in out.splitlines()
+        if "| transformer " in line and "attention off" in line
+    ]
+    assert row[4] == "attention off"
+    assert row[5].startswith("+10.10")
+    assert row[7] == "better"
+    assert list(tmp_path.glob("controls-mixing*.png"))
+
+
+@pytest.mark.slow
+def test_one_command_runs_a_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--suites", "norm", *QUICK, "--out-dir", str(tmp_path)]
+    assert run_script(run_controls.main, flags) == 0
+    out = capsys.readouterr().out
+    assert out.count("one seed") >= 4
+    assert "pre-norm" in out
+    assert list(tmp_path.glob("controls-norm*.png"))
+    assert list(tmp_path.glob("controls-norm*.md"))
+
+
+def test_the_smoke_leaves_out_what_its_backbone_cannot() -> None:
+    assert {experiment.stem for experiment in trained("--smoke")} == {"imagenet"}
+
+
+def test_a_flag_that_a_suite_sets_itself_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run_controls.parse(["--suites", "mixing", "method", "--method", "simclr", "--views", "x"])
+    with pytest.raises(SystemExit):
+        run_controls.parse(["--suites", "nothing"])
+    assert "invalid choice: 'nothing'" in capsys.readouterr().err
