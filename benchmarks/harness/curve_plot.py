@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from df_heads.benchmarks.harness.plots import COLORS, new_figure, save_figure
+from df_heads.benchmarks.harness.plots import COLORS, new_figure, save_with_vectors
 from df_heads.benchmarks.harness.statistics import summarize
 
-FORMATS = (".png", ".svg")
 _PANEL_WIDTH, _PANEL_HEIGHT = 5.0, 3.6
 
 
@@ -76,10 +75,7 @@ def draw_curves(
         low, high = axis.get_ylim()
         axis.set_ylim(max(0.0, low), min(100.0, high))  # intervals of few seeds reach beyond
         axis.legend(fontsize="small", frameon=False)
-    files = [stem.with_name(stem.name + ending) for ending in FORMATS]
-    for file in files:
-        save_figure(figure, file)
-    return files
+    return save_with_vectors(figure, stem)
 
 
 def _set_ticks(axis: Any, panel: Panel, categories: Sequence[str]) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from df_heads.benchmarks.harness.curve_plot import FORMATS
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
-from df_heads.benchmarks.harness.plots import COLORS, new_figure, save_figure
+from df_heads.benchmarks.harness.plots import COLORS, new_figure, save_with_vectors
 from df_heads.benchmarks.harness.results import ResultFolder
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 5.0, 3.6
@@ -78,10 +77,7 @@ def draw_losses(stem: Path, panels: Sequence[LossPanel]) -> list[Path]:
         for number, curve in enumerate(panel.curves):
             _draw(axis, curve, COLORS[number % len(COLORS)], _LINES[number // len(COLORS) % 4])
         axis.legend(fontsize="small", frameon=False)
-    files = [stem.with_name(stem.name + ending) for ending in FORMATS]
-    for file in files:
-        save_figure(figure, file)
-    return files
+    return save_with_vectors(figure, stem)
 
 
 def _draw(axis: Any, curve: LossCurve, color: str, style: str) -> None:

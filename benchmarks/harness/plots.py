@@ -39,3 +39,11 @@ def save_figure(figure: Any, file: Path) -> None:
     temporary = file.with_name(f"{file.stem}.tmp{file.suffix}")
     figure.savefig(temporary, dpi=DPI)
     temporary.replace(file)
+
+
+def save_with_vectors(figure: Any, stem: Path) -> list[Path]:
+    """Write the figure as PNG and as SVG; the stem is the files' name without the endings."""
+    files = [stem.with_name(stem.name + ending) for ending in (".png", ".svg")]
+    for file in files:
+        save_figure(figure, file)
+    return files
