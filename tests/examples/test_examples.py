@@ -42,10 +42,9 @@ def test_lightly_simclr(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_timm_vit(tmp_path: Path) -> None:
-    out = run("timm_vit.py", "--epochs", "2", "--batch-size", "256", folder=tmp_path)
-    losses = [float(loss) for loss in re.findall(r"epoch \d: loss (\d+\.\d+), \d+\.\d %", out)]
-    assert len(losses) == 2
-    assert losses[1] < losses[0]
+    out = run("timm_vit.py", "--epochs", "1", "--batch-size", "256", folder=tmp_path)
+    (loss,) = re.findall(r"^epoch 1: loss (\d+\.\d+), \d+\.\d %$", out, re.M)
+    assert 0 < float(loss) < 10
 
 
 @pytest.mark.slow
