@@ -290,8 +290,6 @@ def test_autocast_stays_close_to_float32(attention: str, dtype: torch.dtype) -> 
     ("backend", "options"),
     [
         ("aot_eager", {}),
-        ("aot_eager", {"sequence_length": 4}),
-        ("aot_eager", {"attention": "self"}),
         ("inductor", {"attention": "tied", "sequence_length": 4}),
     ],
 )
