@@ -44,7 +44,8 @@ def _require_supported(version: str) -> None:
         )
 
 
-_require_supported(lightly.__version__)
+# mypy loses it where lightly.transforms is imported too.
+_require_supported(lightly.__version__)  # type: ignore[attr-defined]
 
 _HEADS: Mapping[str, type[nn.Module]] = {
     "TransformerProjectionHead": TransformerProjectionHead,

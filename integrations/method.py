@@ -65,6 +65,8 @@ class Method(LightningModule, ABC):
     least_batch: str
     #: Whether processes exchange their batches.
     gathers: bool = False
+    #: Whether SGD updates all parameters in one kernel.
+    fused_optimizer: bool = False
 
     def __init__(
         self,
@@ -222,6 +224,7 @@ class Method(LightningModule, ABC):
             lr=self.learning_rate,
             momentum=self.momentum,
             weight_decay=self.weight_decay,
+            fused=self.fused_optimizer,
         )
         scheduler = CosineWarmupScheduler(
             optimizer, warmup_epochs=int(self.warmup_fraction * steps), max_epochs=int(steps)

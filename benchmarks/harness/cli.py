@@ -14,6 +14,7 @@ from df_heads.benchmarks.harness.images import load_images
 from df_heads.benchmarks.harness.machine import Machine, quiet_lightning
 from df_heads.benchmarks.harness.methods import METHODS
 from df_heads.benchmarks.harness.sweep import DataSource
+from df_heads.benchmarks.harness.views import AUGMENTS
 from df_heads.integrations.backbones import STEMS
 from df_heads.integrations.method import Views
 from df_heads.presets import HEAD_PRESETS
@@ -105,6 +106,20 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         help="the paper's 7x7 stem, or a 3x3 stem (default: %(default)s)",
     )
     recipe.add_argument(
+        "--augment",
+        choices=AUGMENTS,
+        default=FIELD_DEFAULTS["augment"],
+        help="what draws the views; lightly's runs in --workers, kornia's must be installed "
+        "(default: %(default)s)",
+    )
+    recipe.add_argument(
+        "--compiled",
+        action=argparse.BooleanOptionalAction,
+        default=FIELD_DEFAULTS["compiled"],
+        help="compile the training step (simclr, ours, one device); the same numbers but for "
+        "rounding",
+    )
+    recipe.add_argument(
         "--precision", choices=PRECISIONS, default="32-true", help="default: %(default)s"
     )
 
@@ -187,6 +202,8 @@ def experiment_from(
         teacher_momentum=args.teacher_momentum,
         precision=args.precision,
         devices=args.devices,
+        augment=args.augment,
+        compiled=args.compiled,
     )
 
 

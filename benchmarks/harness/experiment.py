@@ -53,6 +53,9 @@ class Experiment:
         teacher_momentum: Momentum of the moving average of MoCo and BYOL.
         holdout: Share of each training class that is neither trained on nor probed with, but
             evaluated on in place of the test set, as for tuning; 0 for none.
+        augment: What draws the views, a name of views.AUGMENTS. They differ in details (see
+            augment.py) and in speed.
+        compiled: Whether the whole step is compiled, see compiled_step.CompiledSimCLR.
     """
 
     dataset: str
@@ -85,6 +88,8 @@ class Experiment:
     queue_size: int | None = None
     teacher_momentum: float | None = None
     holdout: float = 0.0
+    augment: str = "ours"
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         lowest = {"epochs": 0, "batch_size": 2, "image_size": 8, "devices": 1, "seed": 0}

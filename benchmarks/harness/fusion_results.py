@@ -17,7 +17,7 @@ from df_heads.benchmarks.harness.machine import Machine
 from df_heads.benchmarks.harness.methods import build_model
 from df_heads.benchmarks.harness.results import SCHEMA, ResultFolder, read_json, write_json
 from df_heads.benchmarks.harness.snapshots import read_snapshot, snapshot_file
-from df_heads.benchmarks.harness.training import build_augment
+from df_heads.benchmarks.harness.views import build_augment
 from df_heads.fusion import FusionSummary, measure_fusion, record_attention
 
 FIRST_HEAD = 0

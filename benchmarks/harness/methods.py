@@ -3,6 +3,7 @@
 import inspect
 from typing import Any
 
+from df_heads.benchmarks.harness.compiled_step import CompiledSimCLR
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
 from df_heads.integrations.byol import BYOL
@@ -25,7 +26,9 @@ def build_model(experiment: Experiment) -> Method:
     """
     if experiment.method not in METHODS:
         raise InputError(f"no method {experiment.method!r}; choose from {', '.join(METHODS)}.")
-    method = METHODS[experiment.method]
+    method = CompiledSimCLR if experiment.compiled else METHODS[experiment.method]
+    if experiment.compiled:
+        _check_compiled(experiment)
     taken = inspect.signature(method).parameters
     for name in OPTIONS:
         value = getattr(experiment, name)
@@ -45,3 +48,14 @@ def build_model(experiment: Experiment) -> Method:
     except ValueError as error:
         raise InputError(str(error)) from error
     return model
+
+
+def _check_compiled(experiment: Experiment) -> None:
+    needed = {"method": "simclr", "augment": "ours", "devices": 1, "precision": None}
+    needed["precision"] = "32-true" if experiment.precision == "32-true" else "bf16-mixed"
+    for name, value in needed.items():
+        if getattr(experiment, name) != value:
+            raise InputError(
+                f"--compiled cannot run with {name}={getattr(experiment, name)}; use "
+                f"--{name} {value}, or --no-compiled."
+            )

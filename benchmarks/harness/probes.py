@@ -20,7 +20,8 @@ from df_heads.benchmarks.harness.methods import build_model
 from df_heads.benchmarks.harness.results import ResultFolder
 from df_heads.benchmarks.harness.scoring import PROBE_FRACTION
 from df_heads.benchmarks.harness.subsets import images_of
-from df_heads.benchmarks.harness.training import CHECKPOINT, build_augment
+from df_heads.benchmarks.harness.training import CHECKPOINT
+from df_heads.benchmarks.harness.views import build_augment
 from df_heads.evaluation import extract_features, linear_probe_accuracy, mlp_probe_accuracy
 
 LOCATIONS = ("backbone", "projection")

@@ -13,24 +13,25 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import nn
 
-from df_heads.benchmarks.harness.augment import SimCLRAugment
 from df_heads.benchmarks.harness.callbacks import (
     RunProgress,
     StopOnBadLoss,
     TrainingCurve,
     TrainingDivergedError,
 )
+from df_heads.benchmarks.harness.compiled_step import CompiledSimCLR
 from df_heads.benchmarks.harness.environment import describe_environment
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import UNTRAINED, Experiment
-from df_heads.benchmarks.harness.images import DATASETS, ImageData
-from df_heads.benchmarks.harness.loading import TwoViews
+from df_heads.benchmarks.harness.images import ImageData
+from df_heads.benchmarks.harness.indexed_images import DeviceImages
 from df_heads.benchmarks.harness.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.methods import build_model
 from df_heads.benchmarks.harness.results import ResultFolder, read_json, write_json
 from df_heads.benchmarks.harness.scoring import evaluate
 from df_heads.benchmarks.harness.snapshots import Snapshots
 from df_heads.benchmarks.harness.subsets import images_of
+from df_heads.benchmarks.harness.views import build_augment, build_batches
 from df_heads.integrations.backbones import Stem, build_backbone
 from df_heads.integrations.method import Method
 
@@ -69,17 +70,16 @@ def run(
         TrainingDivergedError: If the loss is not finite any more; the last checkpoint is kept.
     """
     data = images_of(experiment, data)
-    augment = build_augment(experiment)
     seed_everything(experiment.seed, verbose=False)
     if experiment.head == UNTRAINED:
         backbone, curve, head_parameters = _backbone(experiment), TrainingCurve(), 0
     else:
-        model, curve = _train(experiment, data, augment, results, machine, title, snapshot_epochs)
+        model, curve = _train(experiment, data, results, machine, title, snapshot_epochs)
         backbone, head_parameters = model.backbone, _parameters(model.projection_head)
     if not is_first_process():
         return None
     started = time.perf_counter()
-    metrics = evaluate(backbone, data, augment, experiment.seed, machine.device)
+    metrics = evaluate(backbone, data, build_augment(experiment), experiment.seed, machine.device)
     seconds = {
         "train": sum(row["seconds"] for row in curve.rows),
         "evaluate": time.perf_counter() - started,
@@ -110,7 +110,6 @@ def run(
 def _train(
     experiment: Experiment,
     data: ImageData,
-    augment: SimCLRAugment,
     results: ResultFolder,
     machine: Machine,
     title: str,
@@ -156,19 +155,14 @@ def _train(
         enable_model_summary=False,
         log_every_n_steps=max(1, min(50, len(data.train_labels) // experiment.batch_size)),
     )
-    loader = TwoViews(
-        data.train_images,
-        data.train_labels,
-        augment,
-        batch_size=per_device,
-        workers=machine.workers,
-        seed=experiment.seed,
-    )
+    batches = build_batches(experiment, data, machine.workers)
+    if isinstance(model, CompiledSimCLR):
+        model.images = DeviceImages(data.train_images, build_augment(experiment))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
         try:
-            trainer.fit(model, loader, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(model, batches, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # what Lightning makes of Ctrl+C
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
@@ -182,19 +176,6 @@ def _train(
     # The last epoch need not be one of those that are saved; an interrupted evaluation needs it.
     trainer.save_checkpoint(work_dir / CHECKPOINT)
     return model, curve
-
-
-def build_augment(experiment: Experiment) -> SimCLRAugment:
-    """What draws the views of an experiment."""
-    return SimCLRAugment(
-        experiment.image_size,
-        min_scale=experiment.min_scale,
-        hf_prob=0.5 if DATASETS[experiment.dataset].horizontal_flip else 0.0,
-        rr_prob=0.5 if experiment.rotation else 0.0,
-        rr_degrees=experiment.rotation,
-        cj_strength=experiment.color_jitter,
-        gaussian_blur=experiment.gaussian_blur,
-    )
 
 
 def _backbone(experiment: Experiment) -> nn.Module:

@@ -1,0 +1,120 @@
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from df_heads.integrations.backbones import build_backbone
+from df_heads.integrations.small_maps import MOST_POSITIONS, SmallMapConv2d, use_small_map_products
+
+
+def outputs_and_gradients(conv: nn.Module, x: Tensor) -> list[Tensor]:
+    x = x.clone().requires_grad_()
+    conv.zero_grad()
+    out = conv(x)
+    weights = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)
+    (out * weights).sum().backward()
+    assert x.grad is not None
+    return [out, x.grad, *(p.grad for p in conv.parameters() if p.grad is not None)]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 2), (3, 3), (4, 4)])
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    [
+        (3, {"padding": 1}),
+        (3, {"padding": 1, "stride": 2}),
+        (1, {"stride": 2}),
+        (3, {"padding": 2, "dilation": 2}),
+        ((3, 5), {"padding": (1, 2), "stride": (1, 2), "bias": False}),
+        (7, {"padding": 3, "stride": 2}),
+    ],
+)
+def test_equals_the_convolution(
+    size: tuple[int, int], kernel: int, options: dict[str, int]
+) -> None:
+    conv = nn.Conv2d(3, 5, kernel, dtype=torch.float64, **options)
+    other = use_small_map_products(nn.Sequential(copy.deepcopy(conv)))
+    assert isinstance(other[0], SmallMapConv2d)
+    x = torch.randn(4, 3, *size, dtype=torch.float64)
+    ours, theirs = outputs_and_gradients(other, x), outputs_and_gradients(conv, x)
+    assert len(ours) == len(theirs) == 2 + len(list(conv.parameters()))
+    for one, two in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, two, rtol=0, atol=1e-12)
+
+
+def test_only_small_maps_go_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    linear = nn.functional.linear
+    monkeypatch.setattr(
+        nn.functional, "linear", lambda *arguments: calls.append(1) or linear(*arguments)
+    )
+    conv = use_small_map_products(nn.Sequential(nn.Conv2d(2, 2, 3, padding=1)))
+    for size, used in ((3, 1), (4, 0)):
+        calls.clear()
+        conv(torch.randn(1, 2, size, size))
+        assert len(calls) == used
+        assert (size * size <= MOST_POSITIONS) == bool(used)
+
+
+def test_an_output_that_would_be_empty_is_refused_as_by_conv2d() -> None:
+    conv = use_small_map_products(nn.Sequential(nn.Conv2d(2, 2, 3)))
+    with pytest.raises(RuntimeError, match="[Kk]ernel size"):
+        conv(torch.randn(1, 2, 2, 2))
+
+
+def test_what_cannot_become_one_stays() -> None:
+    kinds = [
+        nn.Conv2d(4, 4, 3, groups=2),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(4, 4, 3, padding="same"),
+        nn.Conv1d(4, 4, 3),
+    ]
+    model = use_small_map_products(nn.Sequential(*kinds))
+    assert not any(isinstance(module, SmallMapConv2d) for module in model)
+
+
+def test_a_resnet_keeps_its_parameters_and_features() -> None:
+    backbone = build_backbone("resnet18")
+    faster = build_backbone("resnet18")
+    for module in backbone.modules():  # timm starts each block's last BatchNorm at 0
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+    faster.load_state_dict(backbone.state_dict())
+    before = dict(faster.named_parameters())
+    assert use_small_map_products(faster) is faster
+    after = dict(faster.named_parameters())
+    assert list(before) == list(after)
+    assert all(before[name] is after[name] for name in before)
+    assert list(faster.state_dict()) == list(backbone.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    backbone.eval()
+    faster.eval()
+    assert torch.allclose(backbone(images), faster(images), atol=1e-4)
+    larger = torch.randn(1, 3, 96, 96)
+    assert torch.allclose(backbone(larger), faster(larger), atol=1e-4)
+
+
+def test_most_of_a_resnet18_is_dead_at_32_pixels() -> None:
+    # Only layer4's maps are 1 x 1: 8 of the 9 taps of its 3x3 kernels, but 5 of 9 where 2 x 2 is
+    # halved to 1 x 1. Alive or not is a matter of geometry, not of the images.
+    torch.manual_seed(0)
+    backbone = build_backbone("resnet18")
+    for module in backbone.modules():  # timm starts each block's last BatchNorm at 0
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+    backbone(torch.randn(16, 3, 32, 32)).square().sum().backward()
+    dead = {
+        name: int((parameter.grad.reshape(-1, 9) == 0).all(0).sum())
+        for name, parameter in backbone.named_parameters()
+        if parameter.shape[2:] == (3, 3) and parameter.grad is not None
+    }
+    assert {name: taps for name, taps in dead.items() if taps} == {
+        "layer4.0.conv1.weight": 5,
+        "layer4.0.conv2.weight": 8,
+        "layer4.1.conv1.weight": 8,
+        "layer4.1.conv2.weight": 8,
+    }
+    parameters = dict(backbone.named_parameters())
+    weights = sum(taps * parameters[name].numel() // 9 for name, taps in dead.items())
+    assert weights / sum(p.numel() for p in parameters.values()) == pytest.approx(0.622, abs=0.001)
