@@ -86,8 +86,8 @@ def suite_table(args: argparse.Namespace, suite: Suite, load: Load) -> str:
         labels, [FilledRow(row, load) for row in _rows(lines, shows_setting)]
     )
     gains = _gain_table(suite, lines, load)
-    parts = [suite.question, accuracies, *([gains, LEGEND] if gains else [])]
-    return "\n\n".join(parts)
+    parts = [suite.question, suite.note(args), accuracies, *([gains, LEGEND] if gains else [])]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _rows(lines: Sequence[Place], shows_setting: bool) -> list[Row]:
@@ -115,7 +115,7 @@ def _untrained(line: Place) -> dict[int, Experiment]:
 
 def _gain_table(suite: Suite, lines: Sequence[Place], load: Load) -> str:
     """Each head over the references of its setting, then each setting over the baseline."""
-    rows = []
+    rows, compared = [], []
     by_place = {
         (line.dataset, line.size, line.variant.setting, line.variant.head): line for line in lines
     }
@@ -130,7 +130,11 @@ def _gain_table(suite: Suite, lines: Sequence[Place], load: Load) -> str:
             others[suite.baseline] = (suite.baseline, variant.head)
         for title, place in others.items():
             other = by_place.get((line.dataset, line.size, *place))
-            if other is not None and other.experiments != line.experiments:
+            if other is None or other.experiments == line.experiments:
+                continue
+            # Settings that do not change a head share its cell, and its gain over another's.
+            if (pair := (line.experiments, other.experiments)) not in compared:
+                compared.append(pair)
                 rows += _gain_row(line, other, title, load)
     header = ["data", "setting", "size", "head", "over"]
     for column in METRICS:
