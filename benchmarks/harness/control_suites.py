@@ -39,15 +39,15 @@ class Suite:
         question: One sentence, for --help and above the table.
         variants: The cells, from the parsed flags.
         references: Heads that the others are compared with, within a setting.
-        baseline: The setting that each head's other settings are compared with; empty to compare
-            no settings.
+        baselines: Settings that each head's other settings are compared with, a baseline with
+            those before it.
         note: One sentence for above the table on what the flags leave out; empty for none.
     """
 
     question: str
     variants: Callable[[argparse.Namespace], Sequence[Variant]]
     references: Sequence[str] = (FEEDFORWARD, OFF)
-    baseline: str = ""
+    baselines: Sequence[str] = ()
     note: Callable[[argparse.Namespace], str] = lambda _: ""
 
 
@@ -63,7 +63,7 @@ def heads_only(*heads: str) -> Callable[[argparse.Namespace], list[Variant]]:
 
 def baselines(args: argparse.Namespace) -> list[Variant]:
     """The Transformer, and attention off, beside heads of other budgets."""
-    rivals = [Variant(LIGHTLY, "lightly's own"), Variant(FEEDFORWARD, "equal parameters")]
+    rivals = [Variant(FEEDFORWARD, "equal parameters"), Variant(LIGHTLY, "lightly's own")]
     if args.equal_time_dim is not None:
         setting = f"equal step time, {args.equal_time_dim} wide"
         rivals.append(Variant(FEEDFORWARD, setting, {"hidden_dim": args.equal_time_dim}))
@@ -186,35 +186,35 @@ SUITES: dict[str, Suite] = {
         "Does it matter whether LayerNorm comes behind each sublayer or before it?",
         norms,
         references=(OFF,),
-        baseline="post-norm",
+        baselines=("post-norm",),
     ),
     "views": Suite(
         "Does it matter whether the two views of an image share a sequence, and see each other?",
         views,
-        baseline="separate",
+        baselines=("separate", "joint"),
     ),
     "streams": Suite(
         "Does it help to train the same weights with and without mixing, as BatchFormer does?",
         streams,
         references=(OFF,),
-        baseline="one stream",
+        baselines=("one stream",),
     ),
     "depth": Suite(
         "Does the head need its layers, and does mixing gain with depth?",
         depths,
         references=(OFF,),
-        baseline=_layers(PRESET_LAYERS),
+        baselines=(_layers(PRESET_LAYERS),),
     ),
     "sequence": Suite(
         "How many samples must attend to each other for what the head gains?",
         sequences,
         references=(OFF,),
-        baseline="the batch",
+        baselines=("the batch",),
     ),
     "warmup": Suite(
         "Which heads need a warmup of the learning rate?",
         warmups,
-        baseline="warmup",
+        baselines=("warmup",),
     ),
     "method": Suite(
         "Does the head help in MoCo and BYOL as it does in SimCLR, at one learning rate?",

@@ -114,7 +114,7 @@ def _untrained(line: Place) -> dict[int, Experiment]:
 
 
 def _gain_table(suite: Suite, lines: Sequence[Place], load: Load) -> str:
-    """Each head over the references of its setting, then each setting over the baseline."""
+    """Each head over the references of its setting, then each setting over the baselines."""
     rows, compared = [], []
     by_place = {
         (line.dataset, line.size, line.variant.setting, line.variant.head): line for line in lines
@@ -126,8 +126,7 @@ def _gain_table(suite: Suite, lines: Sequence[Place], load: Load) -> str:
             for head in suite.references
             if head != variant.head
         }
-        if suite.baseline and variant.setting != suite.baseline:
-            others[suite.baseline] = (suite.baseline, variant.head)
+        others |= {name: (name, variant.head) for name in _baselines(suite, variant.setting)}
         for title, place in others.items():
             other = by_place.get((line.dataset, line.size, *place))
             if other is None or other.experiments == line.experiments:
@@ -140,6 +139,12 @@ def _gain_table(suite: Suite, lines: Sequence[Place], load: Load) -> str:
     for column in METRICS:
         header += [f"{column.removesuffix(' %')} gain", "95 % interval", "verdict"]
     return markdown_table([*header, "seeds"], rows) if rows else ""
+
+
+def _baselines(suite: Suite, setting: str) -> Sequence[str]:
+    """What a setting is compared with; a baseline only with those before it."""
+    names = suite.baselines
+    return names[: names.index(setting)] if setting in names else names
 
 
 def _gain_row(line: Place, other: Place, title: str, load: Load) -> list[list[str]]:
