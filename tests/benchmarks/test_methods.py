@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightly.models.modules import SimCLRProjectionHead
 
+from df_heads.benchmarks import run_table2
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
 from df_heads.benchmarks.harness.images import ImageData, load_images
@@ -67,6 +68,11 @@ def test_lightlys_head_is_known_by_name_and_paired_with_the_others(method: str) 
     assert torch.equal(*drawn)
     for name, value in backbones[0].items():
         assert torch.equal(value, backbones[1][name]), name
+
+
+def test_tables_take_lightlys_head() -> None:
+    jobs = run_table2.jobs(run_table2.parse(["--heads", "lightly", "--datasets", "cifar10"]))
+    assert [job.experiment.head for job in jobs] == ["untrained", "lightly-small", "lightly-large"]
 
 
 @pytest.mark.parametrize(
