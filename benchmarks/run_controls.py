@@ -3,6 +3,7 @@
     python benchmarks/run_controls.py --smoke                          # minutes, no download
     python benchmarks/run_controls.py --suites mixing --seeds 0 1 2    # the first one to run
     python benchmarks/run_controls.py --seeds 0 1 2                    # all, on a GPU
+    python benchmarks/run_controls.py --measure-equal-time             # prints --equal-time-dim
 
 Each suite asks one question and writes a table of paired gains with verdicts, and a figure of the
 training losses. Suites share cells with each other and with Table 2; running the command again
@@ -15,19 +16,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from df_heads.benchmarks.harness import cells
-from df_heads.benchmarks.harness.cli import run_script
+from df_heads.benchmarks.harness.cli import machine_from, run_script
 from df_heads.benchmarks.harness.control_plot import draw_suite
-from df_heads.benchmarks.harness.control_suites import SUITES
-from df_heads.benchmarks.harness.control_table import places, suite_jobs, suite_table
+from df_heads.benchmarks.harness.control_suites import FEEDFORWARD, SUITES, TRANSFORMER
+from df_heads.benchmarks.harness.control_table import head_name, places, suite_jobs, suite_table
+from df_heads.benchmarks.harness.equal_time import measure_equal_time
 from df_heads.benchmarks.harness.errors import InputError
+from df_heads.benchmarks.harness.experiment import Experiment
 from df_heads.benchmarks.harness.jobs import Job
 from df_heads.benchmarks.harness.machine import is_first_process
 from df_heads.benchmarks.harness.paper import ABLATION_DATASET, ABLATION_SIZE
 from df_heads.benchmarks.harness.results import ResultFolder
 from df_heads.benchmarks.harness.table_script import run_table
 
-# The backbone of the smoke has one stem only.
-SMOKE = {**cells.SMOKE, "epochs": 2, "suites": [name for name in SUITES if name != "stem"]}
+# The backbone of the smoke has one stem only, and its cell of equal step time is not timed.
+SMOKE = {
+    **cells.SMOKE,
+    "epochs": 2,
+    "suites": [name for name in SUITES if name != "stem"],
+    "equal_time_dim": 256,
+}
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -45,10 +53,46 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         default=list(SUITES),
         help="default: all",
     )
+    parser.add_argument(
+        "--equal-time-dim",
+        type=int,
+        metavar="WIDTH",
+        help="hidden width at which the feed-forward head takes as long as the Transformer head, "
+        "for the suite baselines; the same in every process that fills one --out-dir. "
+        "run_controls.py --measure-equal-time, with the flags of the runs, prints it",
+    )
+    parser.add_argument(
+        "--measure-equal-time",
+        action="store_true",
+        help="train nothing; find --equal-time-dim for this device, --batch-size and --precision "
+        "by timing the two heads in turn, and print it",
+    )
     args = cells.parse_with_smoke(parser, arguments, SMOKE)
     args.suites = list(dict.fromkeys(args.suites))
     _refuse_flags_without_effect(parser, args)
+    _check_equal_time(parser, args)
     return args
+
+
+def _check_equal_time(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    width, usual = args.equal_time_dim, parser.get_default("equal_time_dim")
+    if width is not None and width < 1:
+        parser.error(f"--equal-time-dim {width} must be at least 1")
+    if width != usual and "baselines" not in args.suites:
+        parser.error(
+            f"--equal-time-dim {width} is for the suite baselines; add it to --suites, or leave "
+            "the flag out"
+        )
+    backbones = {_equal_time_cell(args, name, FEEDFORWARD).backbone for name in args.datasets}
+    if (width != usual or args.measure_equal_time) and len(backbones) * len(args.sizes) > 1:
+        parser.error(
+            "an equal-time width holds for one size of head on one backbone; choose one of "
+            "--sizes, and --datasets of one backbone"
+        )
+
+
+def _equal_time_cell(args: argparse.Namespace, dataset: str, family: str) -> Experiment:
+    return cells.cell(args, dataset, head_name(family, args.sizes[0]), args.seeds[0])
 
 
 def _refuse_flags_without_effect(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -94,6 +138,12 @@ def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing, suite by suite, with a table and a figure for each."""
     args = parse(arguments)
+    if args.measure_equal_time:
+        feedforward, transformer = (
+            _equal_time_cell(args, args.datasets[0], name) for name in (FEEDFORWARD, TRANSFORMER)
+        )
+        print(measure_equal_time(feedforward, transformer, machine_from(args).device))
+        return 0
     codes = [0]
     for name in args.suites:
         if is_first_process():

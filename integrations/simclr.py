@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from df_heads.integrations.backbones import Stem
 from df_heads.integrations.method import Method, Views
+from df_heads.integrations.partner_mask import PartnerMask, check_maskable
+from df_heads.integrations.streams import check_streams, mean_over_pairs, project_alone
 
 
 class SimCLR(Method):
@@ -40,9 +42,18 @@ class SimCLR(Method):
         warmup_fraction: See Method.
         gradient_clip: See Method.
         head_options: See Method.
+        mask_partner: With views="joint", forbid each token to attend to the other view of its own
+            image, which it could copy to lower the loss without better features. Needs a head
+            that takes attn_mask, in one sequence of one process.
+        streams: 2 projects with the same head twice, with mixing and with every sample by itself
+            (attention="self"), and takes the mean loss over the four pairs of a projection of
+            the first view and one of the second, so that the features must be good with and
+            without mixing (BatchFormer, arXiv 2203.01522). The backbone runs once. 1 is the
+            paper's.
 
     Raises:
-        ValueError: If a name is unknown or a number out of range.
+        ValueError: If a name is unknown, a number out of range, or the head cannot do what
+            mask_partner or streams asks for.
     """
 
     least_batch = "a contrastive loss needs at least 2, for a negative"
@@ -63,6 +74,8 @@ class SimCLR(Method):
         warmup_fraction: float = 0.1,
         gradient_clip: float | None = 1.0,
         head_options: Mapping[str, Any] | None = None,
+        mask_partner: bool = False,
+        streams: int = 1,
     ) -> None:
         super().__init__(
             backbone,
@@ -79,14 +92,30 @@ class SimCLR(Method):
         )
         if temperature <= 0:
             raise ValueError(f"temperature={temperature} must be above 0.")
+        if mask_partner:
+            check_maskable(views, self.projection_head)
+        check_streams(streams, self.projection_head)
         self.gathers = gather_distributed
+        self.streams = streams
+        self.partner_mask = PartnerMask() if mask_partner else None
         self.criterion = NTXentLoss(temperature=temperature, gather_distributed=gather_distributed)
+
+    def project(self, features: Sequence[Tensor], head: nn.Module | None = None) -> list[Tensor]:
+        """See Method; with mask_partner, no token attends to the other view of its image."""
+        if self.partner_mask is None:
+            return super().project(features, head)
+        head = self.projection_head if head is None else head
+        mask = self.partner_mask(len(features[0]), features[0].device)
+        joined: Tensor = head(torch.cat(list(features)), attn_mask=mask)
+        return list(joined.chunk(len(features)))
 
     def loss(self, views: Sequence[Tensor]) -> Tensor:
         """NT-Xent (Equation 1) of two views, (N, 3, H, W) each."""
         features = self(torch.cat(list(views))).chunk(2)
-        z0, z1 = self.project(features)
+        streams = [self.project(features)]
+        if self.streams == 2:
+            streams.append(project_alone(self.projection_head, features))
         # exp(1 / 0.2) apart: the logits need more than the 8 bits of bfloat16.
-        with torch.autocast(z0.device.type, enabled=False):
-            value: Tensor = self.criterion(z0.float(), z1.float())
-        return value
+        with torch.autocast(features[0].device.type, enabled=False):
+            first, second = ([z.float() for z in view] for view in zip(*streams, strict=True))
+            return mean_over_pairs(self.criterion, first, second)

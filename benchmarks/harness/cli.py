@@ -10,6 +10,7 @@ from typing import get_args
 
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
+from df_heads.benchmarks.harness.heads import HEADS
 from df_heads.benchmarks.harness.images import load_images
 from df_heads.benchmarks.harness.machine import Machine, quiet_lightning
 from df_heads.benchmarks.harness.methods import METHODS
@@ -17,7 +18,6 @@ from df_heads.benchmarks.harness.sweep import DataSource
 from df_heads.benchmarks.harness.views import AUGMENTS
 from df_heads.integrations.backbones import STEMS
 from df_heads.integrations.method import Views
-from df_heads.presets import HEAD_PRESETS
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 FIELD_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Experiment)}
@@ -173,8 +173,8 @@ def names(known: Sequence[str]) -> Callable[[str], str]:
 
 
 def head_families() -> tuple[str, ...]:
-    """The families of HEAD_PRESETS, without their sizes."""
-    return tuple(dict.fromkeys(name.rsplit("-", 1)[0] for name in HEAD_PRESETS))
+    """The families of heads.HEADS, without their sizes."""
+    return tuple(dict.fromkeys(name.rsplit("-", 1)[0] for name in HEADS))
 
 
 def experiment_from(

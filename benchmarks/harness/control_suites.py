@@ -13,6 +13,7 @@ from df_heads.benchmarks.harness.methods import METHODS, OPTIONS
 # Layers of the paper's Transformer heads: the presets', so such a cell is Table 2's.
 PRESET_LAYERS = 5
 FEEDFORWARD, TRANSFORMER, OFF = "feedforward", "transformer", "transformer-self"
+TIED, LIGHTLY = "transformer-tied", "lightly"
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,16 @@ class Suite:
         question: One sentence, for --help and above the table.
         variants: The cells, from the parsed flags.
         references: Heads that the others are compared with, within a setting.
-        baseline: The setting that each head's other settings are compared with; empty to compare
-            no settings.
+        baselines: Settings that each head's other settings are compared with, a baseline with
+            those before it.
+        note: One sentence for above the table on what the flags leave out; empty for none.
     """
 
     question: str
     variants: Callable[[argparse.Namespace], Sequence[Variant]]
     references: Sequence[str] = (FEEDFORWARD, OFF)
-    baseline: str = ""
+    baselines: Sequence[str] = ()
+    note: Callable[[argparse.Namespace], str] = lambda _: ""
 
 
 def grid(heads: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Variant]:
@@ -58,20 +61,60 @@ def heads_only(*heads: str) -> Callable[[argparse.Namespace], list[Variant]]:
     return lambda _: grid(heads, {"": {}})
 
 
+def baselines(args: argparse.Namespace) -> list[Variant]:
+    """The Transformer, and attention off, beside heads of other budgets."""
+    rivals = [Variant(FEEDFORWARD, "equal parameters"), Variant(LIGHTLY, "lightly's own")]
+    if args.equal_time_dim is not None:
+        setting = f"equal step time, {args.equal_time_dim} wide"
+        rivals.append(Variant(FEEDFORWARD, setting, {"hidden_dim": args.equal_time_dim}))
+    return [
+        variant
+        for rival in rivals
+        for variant in (rival, *grid([TRANSFORMER, OFF], {rival.setting: {}}))
+    ]
+
+
+def _equal_time_note(args: argparse.Namespace) -> str:
+    if args.equal_time_dim is not None:
+        return ""
+    return (
+        "The feed-forward head at equal step time is left out: it needs --equal-time-dim, which "
+        "--measure-equal-time prints for the device that the runs are for."
+    )
+
+
 def norms(_: argparse.Namespace) -> list[Variant]:
     """LayerNorm behind each sublayer, and before it."""
     return grid([TRANSFORMER, OFF], {"post-norm": {}, "pre-norm": {"norm_first": True}})
 
 
-def views(_: argparse.Namespace) -> list[Variant]:
-    """Each view its own sequence, and both in one.
+def views(args: argparse.Namespace) -> list[Variant]:
+    """Each view its own sequence, and both in one, there with an image's own views apart too.
 
-    With attention off a sample meets no other, so both settings are the same cell.
+    With attention off a sample meets no other, so all settings are the same cell.
     """
     separate, joint = {"views": "separate"}, {"views": "joint"}
+    masked: dict[str, Mapping[str, Any]] = {}
+    if "mask_partner" in inspect.signature(METHODS[args.method]).parameters:
+        masked["joint, partner masked"] = {**joint, "mask_partner": True}
+    settings = {"separate": separate, "joint": joint}
     return [
-        *grid([FEEDFORWARD, TRANSFORMER], {"separate": separate, "joint": joint}),
-        *grid([OFF], {"separate": separate, "joint": separate}),
+        *grid([FEEDFORWARD, TRANSFORMER], settings),
+        *grid([TRANSFORMER], masked),
+        *grid([OFF], dict.fromkeys([*settings, *masked], separate)),
+    ]
+
+
+def streams(_: argparse.Namespace) -> list[Variant]:
+    """The loss with mixing, and with and without it on the same weights; in SimCLR only.
+
+    With attention off both streams are equal, so both settings are the same cell.
+    """
+    one = _of_method("simclr")
+    two = {**one, "streams": 2}
+    return [
+        *grid([TRANSFORMER, TIED], {"one stream": one, "two streams": two}),
+        *grid([OFF], {"one stream": one, "two streams": one}),
     ]
 
 
@@ -131,35 +174,47 @@ def stems(_: argparse.Namespace) -> list[Variant]:
 SUITES: dict[str, Suite] = {
     "mixing": Suite(
         "Does attending over the batch help, or do the same layers without it do as well?",
-        heads_only(FEEDFORWARD, TRANSFORMER, "transformer-tied", "transformer-uniform", OFF),
+        heads_only(FEEDFORWARD, TRANSFORMER, TIED, "transformer-uniform", OFF),
+    ),
+    "baselines": Suite(
+        "Does the head beat what users have today, and a feed-forward head of equal cost?",
+        baselines,
+        references=(LIGHTLY, FEEDFORWARD, OFF),
+        note=_equal_time_note,
     ),
     "norm": Suite(
         "Does it matter whether LayerNorm comes behind each sublayer or before it?",
         norms,
         references=(OFF,),
-        baseline="post-norm",
+        baselines=("post-norm",),
     ),
     "views": Suite(
-        "Does it matter whether the two views of an image share a sequence?",
+        "Does it matter whether the two views of an image share a sequence, and see each other?",
         views,
-        baseline="separate",
+        baselines=("separate", "joint"),
+    ),
+    "streams": Suite(
+        "Does it help to train the same weights with and without mixing, as BatchFormer does?",
+        streams,
+        references=(OFF,),
+        baselines=("one stream",),
     ),
     "depth": Suite(
         "Does the head need its layers, and does mixing gain with depth?",
         depths,
         references=(OFF,),
-        baseline=_layers(PRESET_LAYERS),
+        baselines=(_layers(PRESET_LAYERS),),
     ),
     "sequence": Suite(
         "How many samples must attend to each other for what the head gains?",
         sequences,
         references=(OFF,),
-        baseline="the batch",
+        baselines=("the batch",),
     ),
     "warmup": Suite(
         "Which heads need a warmup of the learning rate?",
         warmups,
-        baseline="warmup",
+        baselines=("warmup",),
     ),
     "method": Suite(
         "Does the head help in MoCo and BYOL as it does in SimCLR, at one learning rate?",

@@ -86,8 +86,8 @@ def suite_table(args: argparse.Namespace, suite: Suite, load: Load) -> str:
         labels, [FilledRow(row, load) for row in _rows(lines, shows_setting)]
     )
     gains = _gain_table(suite, lines, load)
-    parts = [suite.question, accuracies, *([gains, LEGEND] if gains else [])]
-    return "\n\n".join(parts)
+    parts = [suite.question, suite.note(args), accuracies, *([gains, LEGEND] if gains else [])]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _rows(lines: Sequence[Place], shows_setting: bool) -> list[Row]:
@@ -114,8 +114,8 @@ def _untrained(line: Place) -> dict[int, Experiment]:
 
 
 def _gain_table(suite: Suite, lines: Sequence[Place], load: Load) -> str:
-    """Each head over the references of its setting, then each setting over the baseline."""
-    rows = []
+    """Each head over the references of its setting, then each setting over the baselines."""
+    rows, compared = [], []
     by_place = {
         (line.dataset, line.size, line.variant.setting, line.variant.head): line for line in lines
     }
@@ -126,16 +126,25 @@ def _gain_table(suite: Suite, lines: Sequence[Place], load: Load) -> str:
             for head in suite.references
             if head != variant.head
         }
-        if suite.baseline and variant.setting != suite.baseline:
-            others[suite.baseline] = (suite.baseline, variant.head)
+        others |= {name: (name, variant.head) for name in _baselines(suite, variant.setting)}
         for title, place in others.items():
             other = by_place.get((line.dataset, line.size, *place))
-            if other is not None and other.experiments != line.experiments:
+            if other is None or other.experiments == line.experiments:
+                continue
+            # Settings that do not change a head share its cell, and its gain over another's.
+            if (pair := (line.experiments, other.experiments)) not in compared:
+                compared.append(pair)
                 rows += _gain_row(line, other, title, load)
     header = ["data", "setting", "size", "head", "over"]
     for column in METRICS:
         header += [f"{column.removesuffix(' %')} gain", "95 % interval", "verdict"]
     return markdown_table([*header, "seeds"], rows) if rows else ""
+
+
+def _baselines(suite: Suite, setting: str) -> Sequence[str]:
+    """What a setting is compared with; a baseline only with those before it."""
+    names = suite.baselines
+    return names[: names.index(setting)] if setting in names else names
 
 
 def _gain_row(line: Place, other: Place, title: str, load: Load) -> list[list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 from df_heads.benchmarks.harness.errors import InputError
 
 UNTRAINED = "untrained"
-HEAD_OPTIONS = ("num_layers", "num_heads", "norm_first", "sequence_length")
+HEAD_OPTIONS = ("num_layers", "num_heads", "norm_first", "sequence_length", "hidden_dim")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Experiment:
 
     Attributes:
         dataset: A name of image_sources.DATASETS.
-        head: A name of df_heads.HEAD_PRESETS, or "untrained" for the backbone before any step.
+        head: A name of heads.HEADS, or "untrained" for the backbone before any step.
         backbone: A timm model.
         stem: "imagenet" or "small", see integrations.backbones.
         views: "separate" or "joint", see integrations.method.
@@ -56,6 +56,9 @@ class Experiment:
         augment: What draws the views, a name of views.AUGMENTS. They differ in details (see
             augment.py) and in speed.
         compiled: Whether the whole step is compiled, see compiled_step.CompiledSimCLR.
+        mask_partner: Whether, with joint views, no token may attend to the other view of its image.
+        streams: 2 for the loss with and without mixing, see SimCLR.
+        hidden_dim: Hidden width of the head; None for the preset's.
     """
 
     dataset: str
@@ -90,6 +93,9 @@ class Experiment:
     holdout: float = 0.0
     augment: str = "ours"
     compiled: bool = False
+    mask_partner: bool = False
+    streams: int = 1
+    hidden_dim: int | None = None
 
     def __post_init__(self) -> None:
         lowest = {"epochs": 0, "batch_size": 2, "image_size": 8, "devices": 1, "seed": 0}

@@ -1,11 +1,16 @@
 """Training methods by name."""
 
 import inspect
-from typing import Any
+from typing import Any, cast
+
+import torch
+from torch import nn
 
 from df_heads.benchmarks.harness.compiled_step import CompiledSimCLR
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
+from df_heads.benchmarks.harness.heads import LIGHTLY_HEADS, build_named_head
+from df_heads.integrations.backbones import Stem, build_backbone, feature_width
 from df_heads.integrations.byol import BYOL
 from df_heads.integrations.method import Method
 from df_heads.integrations.moco import MoCo
@@ -15,7 +20,7 @@ from df_heads.integrations.simclr import SimCLR
 METHODS: dict[str, type[Method]] = {"simclr": SimCLR, "moco": MoCo, "byol": BYOL}
 
 # Fields that not every method has an argument for.
-OPTIONS = ("temperature", "queue_size", "teacher_momentum")
+OPTIONS = ("temperature", "queue_size", "teacher_momentum", "mask_partner", "streams")
 
 
 def build_model(experiment: Experiment) -> Method:
@@ -43,6 +48,9 @@ def build_model(experiment: Experiment) -> Method:
     if "gather_distributed" in taken:
         options["gather_distributed"] = experiment.devices > 1
     try:
+        if experiment.head in LIGHTLY_HEADS:
+            del options["head_options"]
+            options |= _modules(experiment)
         model = method(**options)
         model.check_batch_size(experiment.batch_size // experiment.devices, experiment.devices)
     except ValueError as error:
@@ -59,3 +67,15 @@ def _check_compiled(experiment: Experiment) -> None:
                 f"--compiled cannot run with {name}={getattr(experiment, name)}; use "
                 f"--{name} {value}, or --no-compiled."
             )
+
+
+def _modules(experiment: Experiment) -> dict[str, nn.Module]:
+    """Backbone and head of an experiment whose head the methods do not know by name."""
+    backbone = build_backbone(
+        experiment.backbone, stem=cast(Stem, experiment.stem), image_size=experiment.image_size
+    )
+    # As in Method: what comes after must not depend on how many random numbers a head draws.
+    with torch.random.fork_rng():
+        width = feature_width(backbone, experiment.image_size)
+        head = build_named_head(experiment.head, width, **experiment.head_options)
+    return {"backbone": backbone, "head": head}

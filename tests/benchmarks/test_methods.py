@@ -3,7 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from lightly.models.modules import SimCLRProjectionHead
 
+from df_heads.benchmarks import run_table2
+from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
 from df_heads.benchmarks.harness.images import ImageData, load_images
 from df_heads.benchmarks.harness.machine import Machine
@@ -34,6 +38,69 @@ def test_a_method_takes_its_options_from_the_experiment() -> None:
     assert (byol.teacher_momentum, byol.learning_rate) == (0.9, 0.05)
     assert build_model(dataclasses.replace(TINY, devices=2)).criterion.gather_distributed
     assert not build_model(TINY).criterion.gather_distributed
+
+
+def test_simclr_takes_masks_and_streams_from_the_experiment() -> None:
+    masked = build_model(dataclasses.replace(TINY, views="joint", mask_partner=True))
+    assert masked.partner_mask is not None
+    assert build_model(dataclasses.replace(TINY, streams=2)).streams == 2
+    wide = build_model(dataclasses.replace(TINY, head="feedforward-small", hidden_dim=24))
+    assert wide.projection_head.hidden_dim == 24
+    for change in ({"streams": 2}, {"views": "joint", "mask_partner": True}):
+        with pytest.raises(InputError, match="has no meaning for moco"):
+            build_model(dataclasses.replace(TINY, method="moco", **change))
+    with pytest.raises(InputError, match="mask_partner=True needs views='joint'"):
+        build_model(dataclasses.replace(TINY, mask_partner=True))
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_lightlys_head_is_known_by_name_and_paired_with_the_others(method: str) -> None:
+    drawn, backbones = [], []
+    for head, layers in (("lightly-small", None), ("transformer-small", 1)):
+        torch.manual_seed(0)
+        model = build_model(dataclasses.replace(TINY, method=method, head=head, num_layers=layers))
+        drawn.append(torch.rand(1))
+        backbones.append(model.backbone.state_dict())
+        if head == "lightly-small":
+            assert isinstance(model.projection_head, SimCLRProjectionHead)
+            assert model.projection_head.layers[0].out_features == 512
+            assert model.projection_head.layers[3].out_features == 128
+    assert torch.equal(*drawn)
+    for name, value in backbones[0].items():
+        assert torch.equal(value, backbones[1][name]), name
+
+
+def test_tables_take_lightlys_head() -> None:
+    jobs = run_table2.jobs(run_table2.parse(["--heads", "lightly", "--datasets", "cifar10"]))
+    assert [job.experiment.head for job in jobs] == ["untrained", "lightly-small", "lightly-large"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_layers": None, "num_heads": 4}, "'lightly-small' does not take the options"),
+        ({"num_layers": None, "backbone": "nothing"}, "nothing"),
+        ({"head": "lightly-huge"}, "There is no head 'lightly-huge'"),
+    ],
+)
+def test_what_lightlys_head_cannot_do_gets_one_sentence(
+    change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        build_model(dataclasses.replace(TINY, **{"head": "lightly-small", **change}))
+
+
+def test_a_run_with_lightlys_head_goes_on_from_its_checkpoint(
+    tmp_path: Path, tiny_data: ImageData
+) -> None:
+    experiment = dataclasses.replace(TINY, head="lightly-small", num_layers=None, epochs=1)
+    results = ResultFolder(tmp_path)
+    for _ in range(2):
+        content = run(experiment, tiny_data, results, MACHINE)
+        assert content is not None
+        # 512 and 128 outputs, each with BatchNorm in place of a bias.
+        width = build_model(experiment).backbone.num_features
+        assert content["parameters"]["head"] == 512 * (width + 2) + 128 * (512 + 2)
 
 
 @pytest.mark.parametrize("method", ["moco", "byol"])

@@ -9,6 +9,7 @@ from df_heads.benchmarks.harness.control_suites import SUITES
 from df_heads.benchmarks.harness.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.methods import build_model
 from df_heads.benchmarks.harness.results import ResultFolder
+from df_heads.benchmarks.harness.status import status_text
 
 QUICK = [
     *("--datasets", "digits", "--backbone", "test_resnet", "--image-size", "16"),
@@ -50,6 +51,13 @@ def test_suites_share_their_cells_and_those_of_table_2() -> None:
         ("warmup", "warmup_fraction", {0.0, 0.1}),
         ("method", "method", {"simclr", "moco", "byol"}),
         ("stem", "stem", {"imagenet", "small"}),
+        ("views", "mask_partner", {False, True}),
+        ("streams", "streams", {1, 2}),
+        (
+            "baselines",
+            "head",
+            {"lightly-small", "feedforward-small", "transformer-small", "transformer-self-small"},
+        ),
     ],
 )
 def test_a_suite_varies_what_it_says(suite: str, field: str, values: set[Any]) -> None:
@@ -63,6 +71,86 @@ def test_every_cell_can_be_built(suite: str) -> None:
         build_model(experiment)
     if suite != "stem":
         assert trained("--suites", suite, "--smoke")
+
+
+def test_what_does_not_change_a_head_is_run_once() -> None:
+    masked, streams = trained("--suites", "views"), trained("--suites", "streams")
+    assert [e.head for e in masked if e.mask_partner] == ["transformer-small"]
+    two = [e.head for e in streams if e.streams == 2]
+    assert two == ["transformer-small", "transformer-tied-small"]
+    assert set(trained("--suites", "mixing")) >= {e for e in streams if e.streams == 1}
+
+
+def test_methods_without_masks_and_streams(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not any(e.mask_partner for e in trained("--suites", "views", "--method", "byol"))
+    with pytest.raises(SystemExit):
+        run_controls.parse(["--suites", "streams", "--method", "byol"])
+    assert "--method byol has no cell in the suite streams" in capsys.readouterr().err
+
+
+def test_the_cell_of_equal_step_time_needs_its_width(tmp_path: Path) -> None:
+    def table(*flags: str) -> str:
+        args = run_controls.parse(["--suites", "baselines", *flags])
+        return run_controls.table(args, ResultFolder(tmp_path))
+
+    assert {e.hidden_dim for e in trained("--suites", "baselines")} == {None}
+    assert table().count("left out: it needs --equal-time-dim") == 1
+    flags = ("--equal-time-dim", "900")
+    wide = [e.head for e in trained("--suites", "baselines", *flags) if e.hidden_dim == 900]
+    assert wide == ["feedforward-small"]
+    assert "left out" not in table(*flags)
+    assert "equal step time, 900 wide" in table(*flags)
+    assert {e.hidden_dim for e in trained("--smoke")} == {None, 256}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--equal-time-dim", "0"], "--equal-time-dim 0 must be at least 1"),
+        (["--equal-time-dim", "9", "--suites", "norm"], "9 is for the suite baselines"),
+        (["--equal-time-dim", "9", "--sizes", "small", "large"], "one size of head on one back"),
+        (["--measure-equal-time", "--datasets", "cifar10", "imagenet200"], "one size of head on"),
+    ],
+)
+def test_a_width_without_one_meaning_is_refused(
+    flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run_controls.parse(flags)
+    assert message in capsys.readouterr().err
+
+
+def test_new_suites_have_a_status_a_table_and_a_figure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["views", "streams", "baselines"]
+    flags = ["--suites", *names, "--smoke", "--out-dir", str(tmp_path)]
+    results, jobs = ResultFolder(tmp_path), run_controls.jobs(run_controls.parse(flags))
+    for job in jobs:
+        save(results, job.experiment, 50.0 + job.experiment.seed)
+    assert f"{len(jobs)}" in status_text({"controls": jobs}, results)
+    assert run_script(run_controls.main, [*flags, "--table-only"]) == 0
+    rows = [
+        tuple(cell.strip() for cell in line.strip("|").split("|"))
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("| digits") and "undecided" in line
+    ]
+    compared = [(row[1], row[3], row[4]) for row in rows]
+    assert len(set(compared)) == len(compared)
+    assert {
+        ("joint, partner masked", "transformer", "joint"),
+        ("two streams", "transformer-tied", "one stream"),
+        ("lightly's own", "transformer", "lightly"),
+        ("equal step time, 256 wide", "transformer", "feedforward"),
+    } <= set(compared)
+    # Both are one cell in all three settings of that suite, so the gain is one row.
+    budgets = {setting for setting, _, over in compared if over in ("lightly", "feedforward")}
+    budgets -= {"separate", "joint"}
+    assert len(budgets) == 3
+    off = [c[0] for c in compared if c[1:] == ("transformer", "attention off")]
+    assert [setting for setting in off if setting in budgets] == ["equal parameters"]
+    for name in names:
+        assert list(tmp_path.glob(f"controls-{name}*.png"))
 
 
 def test_gains_are_paired_and_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

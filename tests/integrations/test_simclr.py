@@ -9,13 +9,18 @@ from lightly.models.modules import SimCLRProjectionHead
 from torch import Tensor
 
 from df_heads import TransformerProjectionHead
+from df_heads.fusion import record_attention
 from df_heads.integrations.simclr import SimCLR
+from df_heads.integrations.streams import project_alone
 
 Make = Callable[..., Any]
 
 
 def tiny_head(**options: Any) -> TransformerProjectionHead:
     return TransformerProjectionHead(16, 8, 8, num_layers=2, num_heads=2, head_dim=4, **options)
+
+
+MASKED = {"views": "joint", "mask_partner": True}
 
 
 def nt_xent(z0: Tensor, z1: Tensor, temperature: float) -> Tensor:
@@ -55,6 +60,99 @@ def test_a_head_of_another_library_sees_one_view_at_a_time(tiny: Make) -> None:
     z0, z1 = model.project([f0, f1])
     torch.testing.assert_close(z0, head(f0))
     torch.testing.assert_close(z1, head(f1))
+
+
+@pytest.mark.parametrize("attention", ["softmax", "tied", "uniform"])
+def test_a_masked_partner_is_not_attended_to(attention: Any, tiny: Make) -> None:
+    model = tiny(SimCLR, head=tiny_head(attention=attention), **MASKED)
+    views = [torch.randn(5, 16), torch.randn(5, 16)]
+    with record_attention(model.projection_head) as maps:
+        z0, z1 = model.project(views)
+    partner = torch.arange(10).roll(5)
+    for weights in maps.values():
+        to_partner = weights[..., torch.arange(10), partner]
+        assert torch.equal(to_partner, torch.zeros_like(to_partner))
+        assert int((weights > 0).sum(-1).min()) == 9
+    mask = torch.ones(10, 10, dtype=torch.bool)
+    mask[torch.arange(10), partner] = False
+    joined = model.projection_head(torch.cat(views), attn_mask=mask)
+    torch.testing.assert_close(torch.cat([z0, z1]), joined)
+
+
+def test_the_mask_of_partners_is_made_once_for_each_size(tiny: Make) -> None:
+    model = tiny(SimCLR, **MASKED)
+    device = torch.device("cpu")
+    first = model.partner_mask(4, device)
+    assert model.partner_mask(4, device) is first
+    assert model.partner_mask(3, device).shape == (6, 6)
+    assert model.state_dict().keys() == tiny(SimCLR).state_dict().keys()
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("attention", ["softmax", "uniform"])
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_the_own_stream_is_attention_off_with_the_same_weights(
+    norm_first: bool, attention: Any, training: bool
+) -> None:
+    """Outputs and gradients, in float64, in which a mistake cannot pass for rounding."""
+    head = tiny_head(attention=attention, norm_first=norm_first).double().train(training)
+    off = tiny_head(attention="self", norm_first=norm_first).double().train(training)
+    off.load_state_dict(head.state_dict())
+    gradients = []
+    for one, project in ((head, project_alone), (off, lambda h, fs: [h(f) for f in fs])):
+        generator = torch.Generator().manual_seed(0)
+        views = [
+            torch.randn(6, 16, dtype=torch.float64, generator=generator, requires_grad=True)
+            for _ in range(2)
+        ]
+        z = torch.cat(project(one, views))
+        z.square().sum().backward()
+        filled = [p.grad if p.grad is not None else torch.zeros_like(p) for p in one.parameters()]
+        gradients.append([z, *(view.grad for view in views), *filled])
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-11)
+
+
+def test_the_own_stream_of_a_tied_head_ignores_the_rest_of_the_batch() -> None:
+    head = tiny_head(attention="tied")
+    views = [torch.randn(6, 16), torch.randn(6, 16)]
+    alone = torch.cat(project_alone(head, views))
+    each = torch.cat([head(sample.unsqueeze(0)) for sample in torch.cat(views)])
+    torch.testing.assert_close(alone, each)
+
+
+@pytest.mark.parametrize("views", ["separate", "joint"])
+def test_two_streams_are_contrasted_in_all_four_pairs(views: Any, tiny: Make, loader: Make) -> None:
+    model = tiny(SimCLR, views=views, streams=2)
+    batch = next(iter(loader()))
+    calls = []
+    model.backbone.register_forward_hook(lambda *_: calls.append(1))
+    loss = model.loss(batch[0])
+    assert len(calls) == 1
+    features = model(torch.cat(list(batch[0]))).chunk(2)
+    mixed, own = model.project(features), project_alone(model.projection_head, features)
+    assert (mixed[0] - own[0]).abs().max() > 1e-3
+    four = [nt_xent(z0, z1, 0.2) for z0 in (mixed[0], own[0]) for z1 in (mixed[1], own[1])]
+    torch.testing.assert_close(loss, torch.stack(four).mean())
+
+
+def test_with_attention_off_two_streams_are_one(tiny: Make, loader: Make) -> None:
+    batch = next(iter(loader()))
+    one, two = (
+        tiny(SimCLR, head=tiny_head(attention="self"), streams=streams) for streams in (1, 2)
+    )
+    two.load_state_dict(one.state_dict())
+    torch.testing.assert_close(one.loss(batch[0]), two.loss(batch[0]))
+
+
+@pytest.mark.parametrize("options", [MASKED, {"streams": 2}])
+def test_masks_and_streams_train(
+    options: dict[str, Any], tiny: Make, quick_trainer: Make, loader: Make
+) -> None:
+    model = tiny(SimCLR, **options)
+    before = model.loss(next(iter(loader()))[0]).item()
+    trainer = quick_trainer(max_epochs=10)
+    trainer.fit(model, loader())
+    assert float(trainer.callback_metrics["train_loss"]) < before - 0.5
 
 
 def test_a_checkpoint_builds_the_same_model_again(
@@ -193,6 +291,14 @@ def test_bad_batches_get_one_clear_sentence(batch: Any, message: str, tiny: Make
         ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0"),
         ({"gradient_clip": 0.0}, "gradient_clip=0.0 must be above 0"),
         ({"warmup_fraction": 1.0}, "warmup_fraction=1.0 must be at least 0 and below 1"),
+        ({"mask_partner": True}, "needs views='joint'; with views='separate'"),
+        ({**MASKED, "head": "feedforward"}, "takes attn_mask.*; FeedForwardProjectionHead does"),
+        ({**MASKED, "head": SimCLRProjectionHead(16, 8, 8)}, "SimCLRProjectionHead does not"),
+        ({**MASKED, "head": tiny_head(sequence_length=4)}, "sequence_length=4 of the head cuts it"),
+        ({**MASKED, "head": tiny_head(gather_distributed=True)}, "attends to all processes"),
+        ({"streams": 3}, "streams=3 is not known; choose 1, or 2"),
+        ({"streams": 2, "head": "feedforward"}, "needs a TransformerProjectionHead; FeedForward"),
+        ({"streams": 2, "head": tiny_head(gather_distributed=True)}, "join across processes"),
     ],
 )
 def test_bad_options_get_one_clear_sentence(
