@@ -53,6 +53,8 @@ class Experiment:
         teacher_momentum: Momentum of the moving average of MoCo and BYOL.
         holdout: Share of each training class that is neither trained on nor probed with, but
             evaluated on in place of the test set, as for tuning; 0 for none.
+        imbalance: Images of the largest class for each of the smallest in training; 1 leaves the
+            classes as they are. Probes keep all labels, see subsets.pretraining_images.
     """
 
     dataset: str
@@ -85,12 +87,15 @@ class Experiment:
     queue_size: int | None = None
     teacher_momentum: float | None = None
     holdout: float = 0.0
+    imbalance: float = 1.0
 
     def __post_init__(self) -> None:
-        lowest = {"epochs": 0, "batch_size": 2, "image_size": 8, "devices": 1, "seed": 0}
+        lowest = {
+            "epochs": 0, "batch_size": 2, "image_size": 8, "devices": 1, "seed": 0, "imbalance": 1,
+        }  # fmt: skip
         for name, least in lowest.items():
             value = getattr(self, name)
-            if value < least:
+            if not value >= least:  # not "<", which lets NaN pass
                 raise InputError(f"{name}={value} is too small; it must be at least {least}.")
         if self.train_images is not None and self.train_images < 2:
             raise InputError(f"train_images={self.train_images} is too few; use at least 2.")

@@ -24,6 +24,7 @@ from df_heads.benchmarks.harness.locks import try_lock, wait_for_lock
 from df_heads.benchmarks.harness.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.probes import run_probes
 from df_heads.benchmarks.harness.results import ResultFolder
+from df_heads.benchmarks.harness.robustness import INVERTED, run_robustness
 from df_heads.benchmarks.harness.training import run
 
 SECONDS_BETWEEN_LOOKS = 2.0
@@ -83,8 +84,12 @@ def run_missing(
 
 
 def _images(experiment: Experiment, source: DataSource, results: ResultFolder) -> ImageData:
-    """The images of an experiment; only one process at a time may download and decode them."""
-    name, size = experiment.dataset, experiment.image_size
+    """The images of an experiment."""
+    return _load(experiment.dataset, experiment.image_size, source, results)
+
+
+def _load(name: str, size: int, source: DataSource, results: ResultFolder) -> ImageData:
+    """A data set; only one process at a time may download and decode it."""
     with wait_for_lock(results.path / "work" / "locks" / f"data-{name}-{size}.lock"):
         return source.load(name, size)
 
@@ -175,6 +180,12 @@ class _Sweep:
         if job.probes:
             run_probes(experiment, data, self.results, self.machine)
             print(f"{title}: probes done", flush=True)
+        if job.robustness:
+            name, other = job.robustness, None
+            if name != INVERTED:
+                other = _load(name, experiment.image_size, self.source, self.results)
+            run_robustness(experiment, data, other, self.results, self.machine)
+            print(f"{title}: further evaluations done", flush=True)
 
     def _check_same_images(self, experiment: Experiment) -> None:
         result = self.results.load(experiment)
