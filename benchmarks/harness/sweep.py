@@ -7,9 +7,10 @@ killed frees its lock, and the next one goes on from the cell's last checkpoint.
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -108,7 +109,7 @@ class _Sweep:
     def work(self) -> list[str]:
         """Go through the missing cells until none is left."""
         for job in self.jobs:
-            self._check_same_images(job.experiment)
+            self._check_same_images(job)
         waiting = [job for job in self.jobs if not job.done(self.results)]
         self.missing = len(waiting)
         print(f"{len(self.jobs)} runs, {len(self.jobs) - self.missing} of them done before.")
@@ -187,17 +188,25 @@ class _Sweep:
             run_robustness(experiment, data, other, self.results, self.machine)
             print(f"{title}: further evaluations done", flush=True)
 
-    def _check_same_images(self, experiment: Experiment) -> None:
+    def _check_same_images(self, job: Job) -> None:
+        experiment, name = job.experiment, job.robustness
         result = self.results.load(experiment)
-        if result is None:
-            return
-        data = _images(experiment, self.source, self.results)
-        before = result["data"]["fingerprint"]
-        if before != data.fingerprint:
-            raise InputError(
-                f"{self.results.file(experiment)} was made from other images of {data.name} "
-                f"(fingerprint {before}, not {data.fingerprint}); choose another --out-dir."
-            )
+        if result is not None:
+            data = _images(experiment, self.source, self.results)
+            _refuse_other_images(self.results.file(experiment), result["data"], data)
+        more = self.results.load_robustness(experiment, name) if name else None
+        if more is not None and name != INVERTED:
+            data = _load(name, experiment.image_size, self.source, self.results)
+            file = self.results.robustness_file(experiment, name)
+            _refuse_other_images(file, more["settings"]["transfer"], data)
+
+
+def _refuse_other_images(file: Path, before: Mapping[str, Any], data: ImageData) -> None:
+    if before["fingerprint"] != data.fingerprint:
+        raise InputError(
+            f"{file} was made from other images of {data.name} (fingerprint "
+            f"{before['fingerprint']}, not {data.fingerprint}); choose another --out-dir."
+        )
 
 
 def _summary(content: dict[str, Any]) -> str:

@@ -156,6 +156,10 @@ def test_another_data_set_gives_the_labels_and_is_scored(
         "test": 60,
     }
     assert results.load_robustness(TINY, "stl10") is None
+    copy = dataclasses.replace(other, fingerprint="2" * 16)
+    source = DataSource(lambda name, _: {"digits": data, "cifar10": copy}[name])
+    with pytest.raises(InputError, match="was made from other images of cifar10 .fingerprint 1111"):
+        run_missing([Job(TINY, robustness="cifar10")], source, results, MACHINE)
 
 
 @pytest.mark.parametrize(("wanted", "given"), [(None, 200), (50, 50), (5000, 200)])
