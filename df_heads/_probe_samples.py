@@ -1,7 +1,7 @@
 """What every probe shares: the samples it is fitted to, standardised, and how it is scored."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -69,6 +69,19 @@ class ProbeSamples:
         scale = torch.where(deviation > 0, deviation.reciprocal(), 0.0)
         features = (features - mean) * scale
         return cls(features, labels, classes, mean, scale, test_features, test_labels)
+
+    def scored_on(self, test_features: Tensor, test_labels: Tensor) -> "ProbeSamples":
+        """The same training samples with another test set.
+
+        Raises:
+            TypeError: An argument is not a tensor.
+            ValueError: Shapes, dtypes or lengths do not fit, or values are not finite.
+        """
+        test_features, test_labels = check_labelled(
+            test_features, test_labels, name="test", at_least=1
+        )
+        check_same_width(self.features, test_features)
+        return replace(self, test_features=test_features, test_labels=test_labels)
 
     def accuracy(self, logits: Callable[[Tensor], Tensor]) -> float:
         """Share of test samples classified correctly, in [0, 1].

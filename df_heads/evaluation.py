@@ -17,13 +17,18 @@ from torch.nn import functional as F
 
 from df_heads._labelled import check_at_least_one, check_labelled, check_same_width
 from df_heads._probe_samples import stratified_subset
-from df_heads.linear_probe import fit_softmax_regression, linear_probe_accuracy
+from df_heads.linear_probe import (
+    fit_softmax_regression,
+    linear_probe_accuracies,
+    linear_probe_accuracy,
+)
 from df_heads.mlp_probe import mlp_probe_accuracy
 
 __all__ = [
     "extract_features",
     "fit_softmax_regression",
     "knn_accuracy",
+    "linear_probe_accuracies",
     "linear_probe_accuracy",
     "mlp_probe_accuracy",
     "nearest_neighbor_accuracy",

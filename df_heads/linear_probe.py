@@ -5,6 +5,8 @@ Import it from :mod:`df_heads.evaluation`, where the other metrics are.
 
 import math
 import warnings
+from collections.abc import Iterable
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -153,16 +155,68 @@ def linear_probe_accuracy(
     Warns:
         RuntimeWarning: ``max_iterations`` ended before the fit converged.
     """
+    (accuracy,) = linear_probe_accuracies(
+        train_features,
+        train_labels,
+        [(test_features, test_labels)],
+        train_fraction=train_fraction,
+        seed=seed,
+        l2=l2,
+        max_iterations=max_iterations,
+    )
+    return accuracy
+
+
+@torch.no_grad()
+def linear_probe_accuracies(
+    train_features: Tensor,
+    train_labels: Tensor,
+    test_sets: Iterable[tuple[Tensor, Tensor]],
+    *,
+    train_fraction: float = 0.1,
+    seed: int = 0,
+    l2: float = 1e-3,
+    max_iterations: int = 1000,
+) -> list[float]:
+    """Top-1 accuracies of one linear probe on several test sets, such as corrupted copies.
+
+    The layer of :func:`linear_probe_accuracy`, fitted once.
+
+    Args:
+        train_features: ``(N, D)``, any float dtype and device.
+        train_labels: ``(N,)``, integers, at least two classes.
+        test_sets: Features ``(M, D)`` and labels ``(M,)`` of each, one or more. Taken one after
+            the other, so that a generator needs no memory for all of them.
+        train_fraction: Share of the training set to train on.
+        seed: Seed of the draw.
+        l2: Weight of the penalty.
+        max_iterations: Bound on L-BFGS iterations.
+
+    Returns:
+        The share of each test set that is classified correctly, in [0, 1].
+
+    Raises:
+        TypeError: An argument is not a tensor.
+        ValueError: As :func:`linear_probe_accuracy`, or no test set at all.
+
+    Warns:
+        RuntimeWarning: ``max_iterations`` ended before the fit converged.
+    """
     check_at_least_one(max_iterations, "max_iterations")
     if not (math.isfinite(l2) and l2 > 0):
         raise ValueError(f"l2 must be finite and above 0, got {l2!r}; pass for instance 1e-2.")
-    samples = ProbeSamples.draw(
-        train_features, train_labels, test_features, test_labels, train_fraction, seed
-    )
+    remaining = iter(test_sets)
+    first = next(remaining, None)
+    if first is None:
+        raise ValueError("test_sets holds 0 test sets but a probe needs at least 1; pass one.")
+    samples = ProbeSamples.draw(train_features, train_labels, *first, train_fraction, seed)
     weight, bias = fit_softmax_regression(
         samples.features, samples.labels, l2=l2, max_iterations=max_iterations
     )
     # Folded into the layer, standardising needs no copy of the test set beyond a chunk.
     weight = weight * samples.scale
     bias = bias - weight @ samples.mean
-    return samples.accuracy(lambda part: F.linear(part, weight, bias))
+    return [
+        samples.scored_on(*test_set).accuracy(lambda part: F.linear(part, weight, bias))
+        for test_set in chain([first], remaining)
+    ]

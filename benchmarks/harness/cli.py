@@ -41,6 +41,14 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         "--train-images", type=int, help="use this many training images (default: all)"
     )
     data.add_argument(
+        "--imbalance",
+        type=float,
+        default=FIELD_DEFAULTS["imbalance"],
+        metavar="RATIO",
+        help="train with so many images of the largest class for each of the smallest, falling "
+        "exponentially; probes keep all (default: %(default)g, balanced)",
+    )
+    data.add_argument(
         "--image-size", type=int, default=32, help="side in pixels (default: %(default)s)"
     )
 
@@ -204,6 +212,7 @@ def experiment_from(
         devices=args.devices,
         augment=args.augment,
         compiled=args.compiled,
+        imbalance=args.imbalance,
     )
 
 

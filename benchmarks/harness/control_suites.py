@@ -170,6 +170,14 @@ def stems(_: argparse.Namespace) -> list[Variant]:
     return grid([FEEDFORWARD, TRANSFORMER, OFF], settings)
 
 
+def imbalances(args: argparse.Namespace) -> list[Variant]:
+    """Balanced classes, and long-tailed ones."""
+    settings = {"balanced": {"imbalance": 1.0}}
+    for ratio in (10.0,) if args.smoke else (10.0, 100.0):
+        settings[f"ratio {ratio:g}"] = {"imbalance": ratio}
+    return grid([FEEDFORWARD, TRANSFORMER, OFF], settings)
+
+
 #: Name -> suite, in the order in which they run.
 SUITES: dict[str, Suite] = {
     "mixing": Suite(
@@ -223,5 +231,10 @@ SUITES: dict[str, Suite] = {
     "stem": Suite(
         "Does the gain hold with the 3x3 stem, whose numbers compare with public tables?",
         stems,
+    ),
+    "imbalance": Suite(
+        "Does the gain hold on imbalanced classes? Higher ratios have fewer images: only heads "
+        "within a ratio compare.",
+        imbalances,
     ),
 }

@@ -59,6 +59,8 @@ class Experiment:
         mask_partner: Whether, with joint views, no token may attend to the other view of its image.
         streams: 2 for the loss with and without mixing, see SimCLR.
         hidden_dim: Hidden width of the head; None for the preset's.
+        imbalance: Images of the largest class for each of the smallest in training; 1 leaves the
+            classes as they are. Probes keep all labels, see subsets.pretraining_images.
     """
 
     dataset: str
@@ -96,12 +98,15 @@ class Experiment:
     mask_partner: bool = False
     streams: int = 1
     hidden_dim: int | None = None
+    imbalance: float = 1.0
 
     def __post_init__(self) -> None:
-        lowest = {"epochs": 0, "batch_size": 2, "image_size": 8, "devices": 1, "seed": 0}
+        lowest = {
+            "epochs": 0, "batch_size": 2, "image_size": 8, "devices": 1, "seed": 0, "imbalance": 1,
+        }  # fmt: skip
         for name, least in lowest.items():
             value = getattr(self, name)
-            if value < least:
+            if not value >= least:  # not "<", which lets NaN pass
                 raise InputError(f"{name}={value} is too small; it must be at least {least}.")
         if self.train_images is not None and self.train_images < 2:
             raise InputError(f"train_images={self.train_images} is too few; use at least 2.")

@@ -18,11 +18,14 @@ class Job:
         probes: Whether the probes of Table 6 are wanted too.
         label: What tells it from the table's other cells beside data set, head and seed, for the
             terminal; jobs that differ in it alone are equal.
+        robustness: The data set that the evaluations of run_robustness.py transfer to; empty if
+            they are not wanted.
     """
 
     experiment: Experiment
     probes: bool = False
     label: str = field(default="", compare=False)
+    robustness: str = ""
 
     @property
     def title(self) -> str:
@@ -35,7 +38,11 @@ class Job:
         """Whether its files are there."""
         if results.load(self.experiment) is None:
             return False
-        return not self.probes or results.load_probes(self.experiment) is not None
+        if self.probes and results.load_probes(self.experiment) is None:
+            return False
+        return not self.robustness or (
+            results.load_robustness(self.experiment, self.robustness) is not None
+        )
 
 
 @dataclass(frozen=True)

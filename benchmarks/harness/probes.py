@@ -11,16 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from df_heads.benchmarks.harness.environment import describe_environment
-from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
 from df_heads.benchmarks.harness.images import ImageData
 from df_heads.benchmarks.harness.loading import evaluation_batches
 from df_heads.benchmarks.harness.machine import Machine
-from df_heads.benchmarks.harness.methods import build_model
 from df_heads.benchmarks.harness.results import ResultFolder
 from df_heads.benchmarks.harness.scoring import PROBE_FRACTION
 from df_heads.benchmarks.harness.subsets import images_of
-from df_heads.benchmarks.harness.training import CHECKPOINT
+from df_heads.benchmarks.harness.trained import trained_model
 from df_heads.benchmarks.harness.views import build_augment
 from df_heads.evaluation import extract_features, linear_probe_accuracy, mlp_probe_accuracy
 
@@ -53,8 +51,7 @@ def run_probes(
         InputError: If the checkpoint is missing or damaged.
     """
     started = time.perf_counter()
-    model = build_model(experiment)
-    model.load_state_dict(_trained_weights(experiment, results))
+    model = trained_model(experiment, results, needed_by="Table 6")
     data, augment = images_of(experiment, data), build_augment(experiment)
     batch_size = samples_per_sequence(experiment)
     backbone, head = model.backbone.to(machine.device), model.projection_head.to(machine.device)
@@ -131,16 +128,3 @@ def _accuracy(train: Tensor, test: Tensor, data: ImageData, depth: int, seed: in
     return mlp_probe_accuracy(
         *sets, num_layers=depth, hidden_dim=HIDDEN_DIM, train_fraction=PROBE_FRACTION, seed=seed
     )
-
-
-def _trained_weights(experiment: Experiment, results: ResultFolder) -> dict[str, Tensor]:
-    file = results.work_dir(experiment) / CHECKPOINT
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        state: dict[str, Tensor] = content["state_dict"]
-    except Exception as error:  # torch.load raises whatever the damage leads to
-        raise InputError(
-            f"the trained weights {file} cannot be read ({type(error).__name__}); Table 6 needs "
-            f"them: move {results.file(experiment)} away to train this run again."
-        ) from error
-    return state

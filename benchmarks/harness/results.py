@@ -69,6 +69,26 @@ class ResultFolder:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, {**_header(experiment), **content})
 
+    def robustness_file(self, experiment: Experiment, transfer_to: str) -> Path:
+        """Where further evaluations of a run are, or will be, see robustness.run_robustness."""
+        return self.path / "robustness" / f"{experiment.name}-to-{transfer_to}.json"
+
+    def load_robustness(self, experiment: Experiment, transfer_to: str) -> dict[str, Any] | None:
+        """The further evaluations of an experiment; None if they were not run.
+
+        Raises:
+            InputError: If their file is damaged or holds another experiment.
+        """
+        return self._read(self.robustness_file(experiment, transfer_to), experiment)
+
+    def save_robustness(
+        self, experiment: Experiment, transfer_to: str, content: Mapping[str, Any]
+    ) -> None:
+        """Write the further evaluations of a run; they appear whole or not at all."""
+        file = self.robustness_file(experiment, transfer_to)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {**_header(experiment), **content})
+
     def failure(self, experiment: Experiment) -> dict[str, Any] | None:
         """How the last attempt at an experiment failed: "error" and "time"; None if none did."""
         file = self._failure_file(experiment)

@@ -14,7 +14,7 @@ from df_heads.benchmarks.harness.results import ResultFolder
 # What a run's time depends on most; runs that agree in these have the same budget.
 BUDGET = (
     "dataset", "method", "backbone", "stem", "image_size", "train_images", "epochs", "precision",
-    "devices",
+    "devices", "imbalance",
 )  # fmt: skip
 # Within a budget, runs that also agree in these are the better guess.
 NEARER = ("head", "batch_size", "views", "num_layers", "sequence_length")
@@ -134,9 +134,17 @@ def status_text(tables: Mapping[str, Sequence[Job]], results: ResultFolder) -> s
 
 
 def _strongest(jobs: Sequence[Job]) -> list[Job]:
-    """One job for each experiment: with its probes if any table wants them."""
+    """One job for each experiment: with what any table wants of it."""
     probes = {job.experiment for job in jobs if job.probes}
-    return [Job(job.experiment, job.experiment in probes) for job in jobs]
+    robustness = {job.experiment: job.robustness for job in jobs if job.robustness}
+    return [
+        Job(
+            job.experiment,
+            job.experiment in probes,
+            robustness=robustness.get(job.experiment, ""),
+        )
+        for job in jobs
+    ]
 
 
 def _explanation(seconds: float, at_work: int) -> str:

@@ -1,7 +1,9 @@
 """The part of a data set that an experiment uses."""
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from df_heads.benchmarks.harness.errors import InputError
@@ -11,10 +13,13 @@ from df_heads.evaluation import stratified_subset
 
 # Another draw than that of train_images and of the probes, which start from the run's seed.
 _HOLDOUT_SEED = 10_000
+_IMBALANCE_SEED = 20_000
 
 
 def images_of(experiment: Experiment, data: ImageData) -> ImageData:
-    """The images that an experiment trains on and is evaluated on.
+    """The labelled images that an experiment's backbone is evaluated with.
+
+    The network is trained on these training images too, unless they are to be imbalanced.
 
     Raises:
         InputError: If it asks for more than there are.
@@ -24,6 +29,45 @@ def images_of(experiment: Experiment, data: ImageData) -> ImageData:
     if experiment.train_images is not None:
         data = _first_images(data, experiment.train_images)
     return data
+
+
+def pretraining_images(experiment: Experiment, data: ImageData) -> ImageData:
+    """The images that an experiment's network is trained on, without labels.
+
+    With an imbalance of R they are long-tailed: class c of C keeps floor(n R^(-c / (C - 1)))
+    images, as in the long-tailed CIFARs (Cao et al. 2019, arXiv 1906.07413), n being those of the
+    smallest class before. Every seed and every head gets the same ones, and a higher ratio a part
+    of those of a lower one. The probes still see all of `data`, as is usual for long-tailed
+    pretraining: their accuracy tells of the features, not of rare labels.
+
+    Args:
+        experiment: Says how imbalanced.
+        data: What `images_of` gives.
+
+    Raises:
+        InputError: If a class would have no image left.
+    """
+    if experiment.imbalance == 1:
+        return data
+    fewest = int(np.bincount(data.train_labels, minlength=len(data.classes)).min())
+    counts = imbalanced_counts(fewest, len(data.classes), experiment.imbalance)
+    if 0 in counts:
+        raise InputError(
+            f"--imbalance {experiment.imbalance:g} leaves no image of class "
+            f"{data.classes[counts.index(0)]} of {data.name}; its smallest class has {fewest} to "
+            "start from, so use no more than that."
+        )
+    order = np.random.default_rng(_IMBALANCE_SEED).permutation(len(data.train_labels))
+    kept = [order[data.train_labels[order] == label][:n] for label, n in enumerate(counts)]
+    rows = np.sort(np.concatenate(kept))
+    return replace(data, train_images=data.train_images[rows], train_labels=data.train_labels[rows])
+
+
+def imbalanced_counts(largest: int, classes: int, ratio: float) -> list[int]:
+    """Images of each class, falling exponentially from `largest` to `largest / ratio`."""
+    steps = max(1, classes - 1)
+    # A whole number that rounding put a hair below itself must not lose an image.
+    return [math.floor(largest * ratio ** (-label / steps) + 1e-6) for label in range(classes)]
 
 
 def _hold_out(data: ImageData, fraction: float) -> ImageData:

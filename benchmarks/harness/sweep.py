@@ -7,9 +7,10 @@ killed frees its lock, and the next one goes on from the cell's last checkpoint.
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from df_heads.benchmarks.harness.locks import try_lock, wait_for_lock
 from df_heads.benchmarks.harness.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.probes import run_probes
 from df_heads.benchmarks.harness.results import ResultFolder
+from df_heads.benchmarks.harness.robustness import INVERTED, run_robustness
 from df_heads.benchmarks.harness.training import run
 
 SECONDS_BETWEEN_LOOKS = 2.0
@@ -83,8 +85,12 @@ def run_missing(
 
 
 def _images(experiment: Experiment, source: DataSource, results: ResultFolder) -> ImageData:
-    """The images of an experiment; only one process at a time may download and decode them."""
-    name, size = experiment.dataset, experiment.image_size
+    """The images of an experiment."""
+    return _load(experiment.dataset, experiment.image_size, source, results)
+
+
+def _load(name: str, size: int, source: DataSource, results: ResultFolder) -> ImageData:
+    """A data set; only one process at a time may download and decode it."""
     with wait_for_lock(results.path / "work" / "locks" / f"data-{name}-{size}.lock"):
         return source.load(name, size)
 
@@ -103,7 +109,7 @@ class _Sweep:
     def work(self) -> list[str]:
         """Go through the missing cells until none is left."""
         for job in self.jobs:
-            self._check_same_images(job.experiment)
+            self._check_same_images(job)
         waiting = [job for job in self.jobs if not job.done(self.results)]
         self.missing = len(waiting)
         print(f"{len(self.jobs)} runs, {len(self.jobs) - self.missing} of them done before.")
@@ -175,18 +181,32 @@ class _Sweep:
         if job.probes:
             run_probes(experiment, data, self.results, self.machine)
             print(f"{title}: probes done", flush=True)
+        if job.robustness:
+            name, other = job.robustness, None
+            if name != INVERTED:
+                other = _load(name, experiment.image_size, self.source, self.results)
+            run_robustness(experiment, data, other, self.results, self.machine)
+            print(f"{title}: further evaluations done", flush=True)
 
-    def _check_same_images(self, experiment: Experiment) -> None:
+    def _check_same_images(self, job: Job) -> None:
+        experiment, name = job.experiment, job.robustness
         result = self.results.load(experiment)
-        if result is None:
-            return
-        data = _images(experiment, self.source, self.results)
-        before = result["data"]["fingerprint"]
-        if before != data.fingerprint:
-            raise InputError(
-                f"{self.results.file(experiment)} was made from other images of {data.name} "
-                f"(fingerprint {before}, not {data.fingerprint}); choose another --out-dir."
-            )
+        if result is not None:
+            data = _images(experiment, self.source, self.results)
+            _refuse_other_images(self.results.file(experiment), result["data"], data)
+        more = self.results.load_robustness(experiment, name) if name else None
+        if more is not None and name != INVERTED:
+            data = _load(name, experiment.image_size, self.source, self.results)
+            file = self.results.robustness_file(experiment, name)
+            _refuse_other_images(file, more["settings"]["transfer"], data)
+
+
+def _refuse_other_images(file: Path, before: Mapping[str, Any], data: ImageData) -> None:
+    if before["fingerprint"] != data.fingerprint:
+        raise InputError(
+            f"{file} was made from other images of {data.name} (fingerprint "
+            f"{before['fingerprint']}, not {data.fingerprint}); choose another --out-dir."
+        )
 
 
 def _summary(content: dict[str, Any]) -> str:

@@ -68,6 +68,13 @@ class FilledRow:
         loaded = {seed: load(experiment) for seed, experiment in row.experiments.items()}
         self.results = {seed: result for seed, result in loaded.items() if result is not None}
 
+    @property
+    def title(self) -> str:
+        """The row's title, and whether a run of it collapsed."""
+        return self.row.title + (
+            " (collapsed)" if any(map(collapsed, self.results.values())) else ""
+        )
+
     def accuracies(self, column: str) -> dict[int, float]:
         """The accuracy of each seed, in percent."""
         metric = self.row.metrics[column]
@@ -104,7 +111,7 @@ def _accuracy_cells(filled: FilledRow, columns: Sequence[str]) -> list[str]:
     seconds = summarize([result["seconds"]["train"] for result in results.values()])
     cells = [
         *row.labels,
-        row.title + (" (collapsed)" if any(map(collapsed, results.values())) else ""),
+        filled.title,
         size_of(row.head),
         millions(first["parameters"]["head"] if first else None),
     ]

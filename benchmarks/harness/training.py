@@ -30,7 +30,7 @@ from df_heads.benchmarks.harness.methods import build_model
 from df_heads.benchmarks.harness.results import ResultFolder, read_json, write_json
 from df_heads.benchmarks.harness.scoring import evaluate
 from df_heads.benchmarks.harness.snapshots import Snapshots
-from df_heads.benchmarks.harness.subsets import images_of
+from df_heads.benchmarks.harness.subsets import images_of, pretraining_images
 from df_heads.benchmarks.harness.views import build_augment, build_batches
 from df_heads.integrations.backbones import Stem, build_backbone
 from df_heads.integrations.method import Method
@@ -70,11 +70,12 @@ def run(
         TrainingDivergedError: If the loss is not finite any more; the last checkpoint is kept.
     """
     data = images_of(experiment, data)
+    pretraining = pretraining_images(experiment, data)
     seed_everything(experiment.seed, verbose=False)
     if experiment.head == UNTRAINED:
         backbone, curve, head_parameters = _backbone(experiment), TrainingCurve(), 0
     else:
-        model, curve = _train(experiment, data, results, machine, title, snapshot_epochs)
+        model, curve = _train(experiment, pretraining, results, machine, title, snapshot_epochs)
         backbone, head_parameters = model.backbone, _parameters(model.projection_head)
     if not is_first_process():
         return None
@@ -94,7 +95,7 @@ def run(
             "name": data.name,
             "note": data_note,
             "fingerprint": data.fingerprint,
-            "train": len(data.train_labels),
+            "train": len(pretraining.train_labels),
             "test": len(data.test_labels),
             "classes": len(data.classes),
         },

@@ -90,6 +90,8 @@ def test_an_out_dir_that_is_a_file_gets_one_clear_sentence(tmp_path: Path) -> No
         ({"image_size": 4}, "image_size=4"),
         ({"seed": -1}, "seed=-1"),
         ({"train_images": 0}, "train_images=0"),
+        ({"imbalance": 0.5}, "imbalance=0.5 is too small; it must be at least 1"),
+        ({"imbalance": float("nan")}, "imbalance=nan"),
     ],
 )
 def test_impossible_experiments_get_one_clear_sentence(

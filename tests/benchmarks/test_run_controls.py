@@ -58,6 +58,7 @@ def test_suites_share_their_cells_and_those_of_table_2() -> None:
             "head",
             {"lightly-small", "feedforward-small", "transformer-small", "transformer-self-small"},
         ),
+        ("imbalance", "imbalance", {1.0, 10.0, 100.0}),
     ],
 )
 def test_a_suite_varies_what_it_says(suite: str, field: str, values: set[Any]) -> None:
@@ -188,6 +189,11 @@ def test_one_command_runs_a_suite(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_the_smoke_leaves_out_what_its_backbone_cannot() -> None:
     assert {experiment.stem for experiment in trained("--smoke")} == {"imagenet"}
+
+
+def test_the_smoke_is_imbalanced_by_as_much_as_its_images_allow() -> None:
+    of_suite = trained("--smoke", "--suites", "imbalance")
+    assert {experiment.imbalance for experiment in of_suite} == {1.0, 10.0}
 
 
 def test_a_flag_that_a_suite_sets_itself_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

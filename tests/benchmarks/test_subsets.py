@@ -6,7 +6,11 @@ import pytest
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
 from df_heads.benchmarks.harness.images import ImageData
-from df_heads.benchmarks.harness.subsets import images_of
+from df_heads.benchmarks.harness.subsets import (
+    images_of,
+    imbalanced_counts,
+    pretraining_images,
+)
 
 EXPERIMENT = Experiment("digits", "transformer-small", image_size=16)
 
@@ -43,3 +47,52 @@ def test_an_impossible_holdout_gets_one_clear_sentence(
 ) -> None:
     with pytest.raises(InputError, match="must be above 0 and below 1, such as 0.1"):
         images_of(dataclasses.replace(EXPERIMENT, holdout=holdout), tiny_data)
+
+
+def test_long_tails_are_those_of_the_long_tailed_cifars() -> None:
+    # 5000 * 100 ** (-c / 9), and the totals that papers print for ratios 100 and 10.
+    tail = imbalanced_counts(5000, 10, 100)
+    assert tail == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    assert (sum(tail), sum(imbalanced_counts(5000, 10, 10))) == (12406, 20431)
+    assert (sum(imbalanced_counts(500, 100, 100)), imbalanced_counts(500, 100, 100)[-1]) == (
+        10847,
+        5,
+    )
+    # A third of 300 is 100, whatever a float makes of it.
+    assert imbalanced_counts(300, 3, 3)[-1] == 100
+    assert imbalanced_counts(7, 1, 10) == [7]
+
+
+def test_only_what_the_network_trains_on_is_imbalanced(tiny_data: ImageData) -> None:
+    counts = {}
+    for ratio in (1.0, 2.0, 8.0):
+        experiment = dataclasses.replace(EXPERIMENT, imbalance=ratio)
+        assert images_of(experiment, tiny_data) is tiny_data
+        part = pretraining_images(experiment, tiny_data)
+        assert part.test_images is tiny_data.test_images
+        counts[ratio] = np.bincount(part.train_labels).tolist()
+        whole = [image.tobytes() for image in tiny_data.train_images]
+        kept = [whole.index(image.tobytes()) for image in part.train_images]
+        assert tiny_data.train_labels[kept].tolist() == part.train_labels.tolist()
+    assert counts == {1.0: [24, 24], 2.0: [24, 12], 8.0: [24, 3]}
+
+
+def test_every_seed_and_head_gets_the_same_images_and_a_higher_ratio_some_of_them(
+    tiny_data: ImageData,
+) -> None:
+    def kept(**changes: object) -> list[bytes]:
+        experiment = dataclasses.replace(EXPERIMENT, **{"imbalance": 2.0, **changes})
+        images = pretraining_images(experiment, tiny_data).train_images
+        return [image.tobytes() for image in images]
+
+    assert kept() == kept(seed=1) == kept(head="feedforward-small")
+    assert set(kept(imbalance=8.0)) < set(kept())
+
+
+@pytest.mark.parametrize("imbalance", [24.5, 1e9, float("inf")])
+def test_a_class_without_images_gets_one_clear_sentence(
+    imbalance: float, tiny_data: ImageData
+) -> None:
+    assert pretraining_images(dataclasses.replace(EXPERIMENT, imbalance=24.0), tiny_data)
+    with pytest.raises(InputError, match="leaves no image of class 1 of digits; .* has 24"):
+        pretraining_images(dataclasses.replace(EXPERIMENT, imbalance=imbalance), tiny_data)

@@ -300,3 +300,27 @@ def test_fewer_training_images_keep_the_classes_balanced(
     content = run(few, tiny_data, ResultFolder(tmp_path), MACHINE)
     assert content is not None
     assert content["data"]["train"] == 20
+
+
+def test_imbalanced_training_and_balanced_probes(
+    tmp_path: Path, tiny_data: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, int] = {}
+
+    class Loader(training.TwoViews):
+        def __init__(self, images: Any, labels: Any, *rest: Any, **options: Any) -> None:
+            seen["trained on"] = len(labels)
+            super().__init__(images, labels, *rest, **options)
+
+    def evaluate(backbone: Any, data: ImageData, *_: Any) -> dict[str, float]:
+        seen["probed with"] = len(data.train_labels)
+        return {}
+
+    monkeypatch.setattr(training, "TwoViews", Loader)
+    monkeypatch.setattr(training, "evaluate", evaluate)
+    tailed = dataclasses.replace(TINY, imbalance=2.0, epochs=1)
+    content = run(tailed, tiny_data, ResultFolder(tmp_path), MACHINE)
+    assert seen == {"trained on": 36, "probed with": 48}
+    assert content is not None
+    assert content["data"]["train"] == 36
+    assert tailed.untrained == TINY.untrained

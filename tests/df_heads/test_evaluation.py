@@ -15,6 +15,7 @@ from df_heads.evaluation import (
     extract_features,
     fit_softmax_regression,
     knn_accuracy,
+    linear_probe_accuracies,
     linear_probe_accuracy,
     nearest_neighbor_accuracy,
     stratified_subset,
@@ -324,6 +325,20 @@ def test_probe_warns_when_it_did_not_converge() -> None:
     train, train_labels = clusters(300, 10, 3)
     with pytest.warns(RuntimeWarning, match=r"max_iterations=2 .* raise max_iterations or l2"):
         linear_probe_accuracy(train, train_labels, train, train_labels, max_iterations=2)
+
+
+def test_one_probe_on_several_test_sets_is_that_probe_on_each() -> None:
+    train, train_labels = clusters(300, 10, 6, spread=1.5)
+    tests = [clusters(count, 10, 6, spread=1.5, seed=count) for count in (100, 150)]
+    settings = {"train_fraction": 0.5, "seed": 3, "l2": 1e-2}
+    each = [linear_probe_accuracy(train, train_labels, *test, **settings) for test in tests]  # type: ignore[arg-type]
+    together = linear_probe_accuracies(train, train_labels, iter(tests), **settings)  # type: ignore[arg-type]
+    assert together == each
+    assert each[0] != each[1]
+    with pytest.raises(ValueError, match="test_sets holds 0 test sets"):
+        linear_probe_accuracies(train, train_labels, [])
+    with pytest.raises(ValueError, match="width 9"):
+        linear_probe_accuracies(train, train_labels, [tests[0], (tests[1][0][:, :9], tests[1][1])])
 
 
 # ---------------------------------------------------------------- stratified subset
