@@ -26,8 +26,8 @@ from df_heads.benchmarks.harness.head_speed import (
     summary,
     time_alternately,
 )
-from df_heads.benchmarks.harness.report import markdown_table
 from df_heads.benchmarks.harness.results import ResultFolder, write_json
+from df_heads.benchmarks.harness.speed_table import head_file, head_table, head_text
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -73,40 +73,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ratio = statistics.median(
         a / b for a, b in zip(times["df-heads"], times["x-transformers, flash"], strict=True)
     )
-    rows = []
-    for name, values in times.items():
-        timing = summary(values)
-        parameters = sum(p.numel() for p in modules[name].parameters())
-        spread = f"{timing.low:.1f} to {timing.high:.1f}"
-        rows.append([name, f"{parameters:,}", f"{timing.median:.1f}", spread])
-    print(f"Forward and backward, {args.tokens} samples, small head, float32, {device.type}:\n")
-    print(markdown_table(["head", "parameters", "ms", "range"], rows))
-    print(f"\ndf-heads / x-transformers, pair by pair: median {ratio:.3f}\n")
-
     tokens = sorted(set(args.memory_tokens))
     peaks = peak_memory(tokens, device)
-    slope = log_slope(tokens, peaks)
-    print("Peak memory of one pass beyond the weights:\n")
-    cells = [
-        [str(n), f"{peak:.0f}", f"{peak / n * 1024:.1f}"]
-        for n, peak in zip(tokens, peaks, strict=True)
-    ]
-    print(markdown_table(["samples", "MiB", "KiB per sample"], cells))
-    print(f"\nlog-log slope: {slope:.2f} (1 is linear, 2 is quadratic)")
-
-    file = results.path / f"speed-head-{device.type}.json"
     content = {
         "tokens": args.tokens,
         "repeats": args.repeats,
+        "parameters": {
+            name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()
+        },
         "milliseconds": {name: asdict(summary(values)) for name, values in times.items()},
         "ratio": ratio,
         "memory_mib": dict(zip(map(str, tokens), peaks, strict=True)),
-        "memory_slope": slope,
+        "memory_slope": log_slope(tokens, peaks),
         "environment": describe_environment(device.type, 1),
     }
+    file = results.path / head_file(device.type)
     write_json(file, content)
-    print(f"\nResult: {file}")
+    print(f"\n{head_text(content)}\n\nResult: {file}")
     return 0
+
+
+def table(args: argparse.Namespace, results: ResultFolder) -> str:
+    """The text of --head, from its result file."""
+    cuda = args.device == "cuda" or (args.device == "auto" and torch.cuda.is_available())
+    return head_table(args, results, "cuda" if cuda else "cpu")
 
 
 def log_slope(tokens: Sequence[int], peaks: Sequence[float]) -> float:

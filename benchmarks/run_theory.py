@@ -21,12 +21,13 @@ from df_heads.benchmarks.harness.cli import run_script
 from df_heads.benchmarks.harness.environment import describe_environment
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.plots import require_matplotlib
-from df_heads.benchmarks.harness.results import ResultFolder, read_json, write_json
+from df_heads.benchmarks.harness.report import NOT_RUN
+from df_heads.benchmarks.harness.results import ResultFolder, write_json
 from df_heads.benchmarks.harness.subspaces import Setting
 from df_heads.benchmarks.harness.theory_conclusions import conclusions
 from df_heads.benchmarks.harness.theory_measures import Measured, measure
 from df_heads.benchmarks.harness.theory_plot import draw_theory
-from df_heads.benchmarks.harness.theory_table import Sweep, caption, theory_table
+from df_heads.benchmarks.harness.theory_table import Runs, Sweep, caption, theory_table
 
 BASE = Setting()
 NOISE = (0.0, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3)
@@ -51,6 +52,9 @@ class Budget(NamedTuple):
 FULL = Budget(seeds=(0, 1, 2, 3, 4), restarts=128, iterations=300)
 SMOKE = Budget(seeds=(0, 1), restarts=16, iterations=60)
 SCHEMA = 1
+FILE = "theory.json"
+# What of its config a table must have been asked for.
+BUDGET_FIELDS = ("smoke", "seeds", "blocks", "restarts", "iterations")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -121,16 +125,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def report(folder: Path) -> str:
-    """Make figure and table from theory.json alone; the text of the table's file.
+def load(results: ResultFolder) -> tuple[dict[str, Any], list[Sweep], Runs] | None:
+    """The config, the sweeps and the runs of theory.json; None if it is not there.
 
     Raises:
-        InputError: If theory.json is missing, damaged or of other sweeps than this version's.
+        InputError: If the file is damaged or of other sweeps than this version's.
     """
-    file = folder / "theory.json"
-    if not file.exists():
-        raise InputError(f"{file} is not there; run without --table-only first.")
-    content = read_json(file)
+    content = results.load_file(FILE)
+    if content is None:
+        return None
     try:
         measured = [Measured.from_json(entry) for entry in content["runs"]]
         seeds, sweeps = content["config"]["seeds"], sweeps_of(content["config"]["smoke"])
@@ -143,11 +146,37 @@ def report(folder: Path) -> str:
             raise ValueError("its sweeps are not complete")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{file} does not fit this version of the script ({error}); move it away and run again."
+            f"{results.path / FILE} does not fit this version of the script ({error}); move it "
+            "away and run again."
         ) from error
-    draw_theory(sweeps, runs, BASE, folder / "theory.png")
-    parts = [conclusions(sweeps, runs), theory_table(sweeps, runs), caption(BASE, len(seeds))]
-    return "\n\n".join(parts)
+    return content["config"], sweeps, runs
+
+
+def table(args: argparse.Namespace, results: ResultFolder) -> str:
+    """Conclusions and table, from theory.json alone.
+
+    Raises:
+        InputError: If the file is damaged, or of another budget than the flags'.
+    """
+    loaded = load(results)
+    if loaded is None:
+        return NOT_RUN
+    config, sweeps, runs = loaded
+    for name in BUDGET_FIELDS:
+        if config.get(name) != getattr(args, name):
+            raise InputError(
+                f"{results.path / FILE} was made with {name}={config.get(name)}, not "
+                f"{getattr(args, name)}: give its flags, or another --out-dir."
+            )
+    return report(sweeps, runs)
+
+
+def report(sweeps: Sequence[Sweep], runs: Runs) -> str:
+    """Conclusions, table and caption."""
+    seeds = len(next(iter(runs.values())))
+    return "\n\n".join(
+        [conclusions(sweeps, runs), theory_table(sweeps, runs), caption(BASE, seeds)]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -156,10 +185,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = ResultFolder(args.out_dir)
     require_matplotlib()
     if not args.table_only:
-        write_json(results.path / "theory.json", run(args))
-    text = report(results.path)
+        write_json(results.path / FILE, run(args))
+    loaded = load(results)
+    if loaded is None:
+        raise InputError(f"{results.path / FILE} is not there; run without --table-only first.")
+    _, sweeps, runs = loaded
+    draw_theory(sweeps, runs, BASE, results.path / "theory.png")
+    text = report(sweeps, runs)
     (results.path / "theory.md").write_text(text + "\n", encoding="utf-8")
-    print(f"\n{text}\n\nWritten: theory.json, theory.md, theory.png in {results.path}")
+    print(f"\n{text}\n\nWritten: {FILE}, theory.md, theory.png in {results.path}")
     return 0
 
 

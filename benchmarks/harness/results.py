@@ -63,6 +63,15 @@ class ResultFolder:
         """
         return self._read(self.probes_file(experiment), experiment)
 
+    def load_file(self, name: str) -> dict[str, Any] | None:
+        """A result file that is not one run's, such as theory.json; None if it is not there.
+
+        Raises:
+            InputError: If it is damaged.
+        """
+        file = self.path / name
+        return read_json(file) if file.exists() else None
+
     def save_probes(self, experiment: Experiment, content: Mapping[str, Any]) -> None:
         """Write the probes of a finished run; they appear whole or not at all."""
         file = self.probes_file(experiment)

@@ -8,6 +8,7 @@ import torch
 from df_heads.benchmarks import run_theory
 from df_heads.benchmarks.harness.cli import run_script
 from df_heads.benchmarks.harness.errors import InputError
+from df_heads.benchmarks.harness.results import ResultFolder
 from df_heads.benchmarks.harness.subspaces import Setting, add_noise, draw_union
 from df_heads.benchmarks.harness.theory_blocks import block_maps
 from df_heads.benchmarks.harness.theory_conclusions import conclusions, growth
@@ -127,6 +128,10 @@ def test_one_command_makes_all_files(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert text in capsys.readouterr().out + "\n"
     assert "| noise " in text
     assert (tmp_path / "theory.png").read_bytes()[1:4] == b"PNG"
+    args = run_theory.parse(["--smoke", "--seeds", "0", "--blocks", "3"])
+    assert run_theory.table(args, ResultFolder(tmp_path)) + "\n" == text
+    with pytest.raises(InputError, match=r"was made with blocks=3, not 10: give its flags"):
+        run_theory.table(run_theory.parse(["--smoke", "--seeds", "0"]), ResultFolder(tmp_path))
     file = tmp_path / "theory.json"
     content = json.loads(file.read_text())
     assert content["config"]["seeds"] == [0]
@@ -143,6 +148,7 @@ def test_one_command_makes_all_files(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_theory.table(run_theory.parse([]), ResultFolder(tmp_path)) == "not run"
     assert theory(tmp_path, "--table-only") == 2
     assert "theory.json is not there; run without --table-only" in capsys.readouterr().err
     for flags in (["--seeds", "0", "0"], ["--blocks", "1"]):

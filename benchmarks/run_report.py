@@ -1,0 +1,97 @@
+"""RESULTS.md and a one-page HTML report, made from the result files and nothing else.
+
+    python benchmarks/run_report.py                        # of this checkout's results
+    python benchmarks/run_report.py --results my_results   # of your own
+
+A folder shows up in it by a report.json beside its result files, with the commands that made them:
+
+    {"sections": [{"title": "Mixing on CIFAR-10, 10,000 images",
+                   "command": "python benchmarks/run_controls.py --suites mixing --seeds 0 1 2"}]}
+
+Each command is parsed by its own script, which makes its table again from that folder; leave out
+--out-dir. Nothing is run and nothing is drawn: figures are the PNG files that the scripts left.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from df_heads.benchmarks import (
+    run_controls,
+    run_speed,
+    run_table1,
+    run_table2,
+    run_table3,
+    run_table4,
+    run_table5,
+    run_table6,
+    run_theory,
+    run_tuning,
+)
+from df_heads.benchmarks.harness.cli import run_script
+from df_heads.benchmarks.harness.errors import InputError
+from df_heads.benchmarks.harness.report_html import to_html
+from df_heads.benchmarks.harness.report_page import page
+from df_heads.benchmarks.harness.report_sections import Scripts
+from df_heads.benchmarks.harness.results import write_text
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).resolve().parent / "results"
+#: What a command in a report.json may start.
+SCRIPTS: Scripts = {
+    "run_table1": run_table1,
+    "run_table2": run_table2,
+    "run_table3": run_table3,
+    "run_table4": run_table4,
+    "run_table5": run_table5,
+    "run_table6": run_table6,
+    "run_controls": run_controls,
+    "run_tuning": run_tuning,
+    "run_theory": run_theory,
+    "run_speed": run_speed,
+}
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--results", type=Path, metavar="DIR", help="default: the results of this checkout"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="default: RESULTS.md of this checkout, or in DIR if that is given",
+    )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="default: report.html in the results folder"
+    )
+    args = parser.parse_args(arguments)
+    if args.results is None and not RESULTS.is_dir():
+        parser.error("there are no results beside this installation; give --results DIR")
+    args.out = args.out or (args.results or CHECKOUT) / "RESULTS.md"
+    args.results = args.results or RESULTS
+    args.html = args.html or args.results / "report.html"
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write both reports."""
+    args = parse(arguments)
+    results, out, html = (path.resolve() for path in (args.results, args.out, args.html))
+    text = page(results, out.parent, SCRIPTS)
+    for file in (out, html):
+        if not file.parent.is_dir():
+            raise InputError(f"{file.parent} is no folder; choose another place for {file.name}.")
+    write_text(out, text)
+    write_text(html, to_html(text, out.parent, html.parent))
+    print(f"Written: {args.out}, {args.html}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main))

@@ -1,0 +1,331 @@
+import json
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from df_heads.benchmarks import run_controls, run_report, run_table3, run_table6
+from df_heads.benchmarks.harness.cli import run_script
+from df_heads.benchmarks.harness.control_suites import SUITES
+from df_heads.benchmarks.harness.experiment import UNTRAINED, Experiment
+from df_heads.benchmarks.harness.jobs import Job
+from df_heads.benchmarks.harness.plots import new_figure, save_figure
+from df_heads.benchmarks.harness.probes import probe_name
+from df_heads.benchmarks.harness.report_runnable import RUNNABLE
+from df_heads.benchmarks.harness.report_sections import parse_command
+from df_heads.benchmarks.harness.results import ResultFolder
+
+BUDGET = "--datasets digits --backbone test_resnet --image-size 16 --train-images 320 --epochs 2"
+MIXING = f"python benchmarks/run_controls.py --suites mixing {BUDGET} --seeds 0 1 2"
+RATES = f"{MIXING} --learning-rates feedforward=0.1"
+# Mean accuracy of a head, and what each next seed adds to it.
+LEVEL = {"transformer": (50.0, 0.1), "transformer-self": (40.0, 0.0), "feedforward": (30.0, 0.0)}
+OTHERS = (20.0, 0.2)
+
+
+def report(root: Path, *flags: str) -> int:
+    return run_script(run_report.main, ["--results", str(root), *flags])
+
+
+def declare(folder: Path, *sections: dict[str, Any]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "report.json"
+    file.write_text(json.dumps({"sections": sections}))
+    return file
+
+
+def save(results: ResultFolder, experiment: Experiment, **changes: Any) -> None:
+    level, step = LEVEL.get(experiment.head.removesuffix("-small"), OTHERS)
+    accuracy = level + step * experiment.seed
+    content: dict[str, Any] = {
+        "data": {"name": "digits", "note": "a <b>copy</b>", "fingerprint": "f00d", "train": 320},
+        "metrics": {"unsupervised": accuracy, "supervised": 60.0},
+        "seconds": {"train": 120.0, "evaluate": 30.0},
+        "parameters": {"backbone": 1, "head": 0 if experiment.head == UNTRAINED else 2_000_000},
+        "environment": {
+            "packages": {"torch": "2.9.0"},
+            "python": "3.11.7",
+            "commit": "0123456789abcdef+",
+            "hardware": "a machine, 2 cores",
+        },
+        **changes,
+    }
+    results.save(experiment, content, [])
+
+
+def run_all(folder: Path, jobs: Sequence[Job], *, leave_out: str = "") -> None:
+    results = ResultFolder(folder)
+    for job in jobs:
+        if job.experiment.head.removesuffix("-small") != leave_out:
+            save(results, job.experiment)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Three seeds of one suite without one head, and a folder of a table that was not run."""
+    folder = tmp_path / "results" / "mixing"
+    declare(
+        folder,
+        {"title": "Mixing <here> & *now*", "command": RATES, "note": "A [note](javascript:x)"},
+    )
+    args = run_controls.parse(RATES.split()[2:])
+    run_all(folder, run_controls.jobs(args), leave_out="transformer-tied")
+    figure, _ = new_figure(1, 1, width=1, height=1)
+    save_figure(figure, folder / "controls-mixing.png")
+    command = f"python benchmarks/run_table3.py {BUDGET}"
+    declare(tmp_path / "results" / "none", {"title": "Batches", "command": command})
+    return tmp_path / "results"
+
+
+def test_what_is_committed_is_what_the_generator_makes(tmp_path: Path) -> None:
+    committed = run_report.CHECKOUT / "RESULTS.md", run_report.RESULTS / "report.html"
+    # Beside the committed files, so that the links are the same.
+    out, html = (file.with_name(f"{file.stem}.{tmp_path.name}.tmp") for file in committed)
+    try:
+        assert run_script(run_report.main, ["--out", str(out), "--html", str(html)]) == 0
+        for old, new in zip(committed, (out, html), strict=True):
+            same = old.read_text(encoding="utf-8") == new.read_text(encoding="utf-8")
+            assert same, f"{old} is not up to date: run python benchmarks/run_report.py"
+    finally:
+        out.unlink(missing_ok=True)
+        html.unlink(missing_ok=True)
+
+
+def test_a_section_says_everything(tree: Path) -> None:
+    assert report(tree) == 0
+    text = (tree / "RESULTS.md").read_text()
+    section = text.split("\n## ")[2]
+    assert section.startswith("Mixing \\<here\\> & \\*now\\*\n")
+    assert "digits (320 training images); 16 px; 2 epochs in batches of 1024" in section
+    assert "learning rates feedforward-small 0.1, transformer-small 0.3" in section
+    assert "seeds 0, 1, 2" in section
+    assert "Not the paper's: 2 epochs, not 1000." in section
+    assert SUITES["mixing"].question in section
+    assert re.search(r"\| transformer +\| small +\| +2.00M \| +50.10 ± 0.10 \|", section)
+    assert re.search(r"\| transformer-tied +\| small +\| +\| +not run \|", section)
+    assert (
+        "![Mixing \\<here\\> & \\*now\\*: controls mixing](mixing/controls-mixing.png)" in section
+    )
+    # 12 runs and 3 untrained backbones of 150 seconds.
+    assert "- **Cost.** 37.5 min (15 result files); 3 more not run" in section
+    assert "- **Hardware.** a machine, 2 cores" in section
+    assert "- **Versions.** Python 3.11.7, torch 2.9.0" in section
+    assert "- **Commits.** `0123456789+`" in section
+    assert "- **Data.** digits `f00d`, a \\<b\\>copy\\</b\\>" in section
+    assert f"```bash\n{RATES} --out-dir mixing\n```" in section
+    for file in re.findall(r"\]\((mixing/[^)]+)\)", section):
+        assert (tree / file).exists()
+
+
+def test_the_summary_has_every_comparison_with_its_verdict(tree: Path) -> None:
+    one = f"python benchmarks/run_table3.py {BUDGET} --batch-sizes 32 --seeds 0"
+    declare(tree / "one", {"title": "One seed", "command": one})
+    run_all(tree / "one", run_table3.jobs(run_table3.parse(one.split()[2:])))
+    assert report(tree) == 0
+    summary = (tree / "RESULTS.md").read_text().split("\n## ")[1]
+    judged, single = summary.split("Comparisons with one seed")
+    assert "seeds or more: 2 better, 2 worse, 8 undecided." in judged
+    row = next(
+        line for line in judged.splitlines() if "| transformer over attention off: digits" in line
+    )
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1:6] == ["unsup.", "+10.10", "+9.85 to +10.35", "better", "3"]
+    assert "2 epochs, test_resnet" in cells[6]
+    assert cells[7].endswith("](#mixing-here--now)")
+    assert single.count("| one seed |") == 8
+    assert "transformer over feedforward: digits, batch size 32, small" in single
+    assert not re.search("better|worse|undecided", single)
+
+
+def test_what_was_not_run_is_told(tree: Path) -> None:
+    stray = Experiment("digits", "feedforward-small", epochs=7)
+    save(ResultFolder(tree / "none"), stray)
+    assert report(tree) == 0
+    text = (tree / "RESULTS.md").read_text().split("\n## Not run")[1]
+    mixing = next(line for line in text.splitlines() if line.startswith("- **Controls, mixing."))
+    assert "Not run: 0 of 15 result files at the full budget" in mixing
+    assert "At other budgets: [Mixing" in mixing
+    assert mixing.endswith("`python benchmarks/run_controls.py --suites mixing --seeds 0 1 2`")
+    table = next(line for line in text.splitlines() if line.startswith("- **Table 3"))
+    assert "At other budgets: nothing." in table
+    assert "(#mixing-here--now), 3 of 18: `digits-test_resnet-transformer-tied" in text
+    assert "[Batches](#batches), 13 of 13: " in text
+    assert f"Results that are in no section:\n\n- `none/{stray.name}.json`" in text
+
+
+def test_what_was_run_at_the_full_budget_is_not_listed_as_missing(tree: Path) -> None:
+    command = "python benchmarks/run_controls.py --suites warmup --seeds 0 1 2"
+    declare(tree / "full", {"title": "Warmup", "command": command})
+    jobs = run_controls.jobs(run_controls.parse(command.split()[2:]))
+    run_all(tree / "full", jobs)
+    assert report(tree) == 0
+    text = (tree / "RESULTS.md").read_text().split("\n## Not run")[1]
+    assert "Run at the full budget: Controls, warmup." in text
+    assert "- **Controls, warmup" not in text
+    # The suite mixing has three of its five heads in common with it.
+    assert "Run in part: 9 of 15 result files" in text
+
+
+def test_evaluations_beside_the_runs_count_too(tmp_path: Path) -> None:
+    command = f"python benchmarks/run_table6.py {BUDGET}"
+    declare(tmp_path, {"title": "Table 6", "command": command})
+    results, jobs = ResultFolder(tmp_path), run_table6.jobs(run_table6.parse(command.split()[2:]))
+    run_all(tmp_path, jobs)
+    first = jobs[0].experiment
+    environment = {"packages": {"torch": "2.10.0"}, "hardware": "another machine"}
+    metrics = {probe_name(*place): 12.5 for place in run_table6.PLACES}
+    results.save_probes(first, {"metrics": metrics, "environment": environment, "seconds": 30.0})
+    assert report(tmp_path) == 0
+    text = (tmp_path / "RESULTS.md").read_text()
+    # 3 runs of 150 seconds.
+    assert "**Cost.** 8.0 min (4 result files); 2 more not run" in text
+    assert "**Hardware.** a machine, 2 cores; another machine" in text
+    assert "torch 2.9.0 or 2.10.0" in text
+    assert f"{first.key[:4]} probes](probes/{first.name}.json)" in text
+    assert text.count("12.50 |") == len(run_table6.PLACES)
+
+
+class Tags(HTMLParser):
+    """Checks that tags close in order, and keeps what they refer to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: set[str] = set()
+        self.links: list[str] = []
+        self.sources: list[str] = []
+        self.names: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.names.add(tag)
+        self.ids |= {values["id"] or ""} if "id" in values else set()
+        self.links += [values["href"] or ""] if "href" in values else []
+        self.sources += [values["src"] or ""] if "src" in values else []
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_one_file(tree: Path, tmp_path: Path) -> None:
+    page = tmp_path / "pages" / "report.html"
+    page.parent.mkdir()
+    assert report(tree, "--html", str(page)) == 0
+    tags = Tags()
+    tags.feed(page.read_text())
+    tags.close()
+    assert not tags.open
+    assert "script" not in tags.names
+    assert {"table", "h2", "pre", "figure", "ul"} <= tags.names
+    (source,) = tags.sources
+    assert source.startswith("data:image/png;base64,iVBOR")
+    assert len([link for link in tags.links if link.startswith("#")]) > 4
+    for link in tags.links:
+        if link.startswith("#"):
+            assert link[1:] in tags.ids
+        else:
+            assert (page.parent / link).exists(), link
+    assert "a &lt;b&gt;copy&lt;/b&gt;" in page.read_text()
+    assert "A [note](javascript:x)" in page.read_text()
+
+
+def test_running_twice_changes_nothing(tree: Path) -> None:
+    files = tree / "RESULTS.md", tree / "report.html"
+    assert report(tree) == 0
+    before = [file.read_bytes() for file in files]
+    assert report(tree) == 0
+    assert [file.read_bytes() for file in files] == before
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"title": "a"}, "has a title, a command"),
+        ({"title": "a", "command": MIXING, "color": "red"}, "has a title, a command"),
+        ({"title": "a", "command": "rm -rf"}, "'rm -rf' is not python benchmarks/SCRIPT"),
+        ({"title": "a", "command": "python 'x"}, "is not python benchmarks/SCRIPT"),
+        ({"title": "a", "command": f"{MIXING} --epoch many"}, "invalid int value: 'many'."),
+        ({"title": "a", "command": f"{MIXING} --help"}, "it prints its help."),
+        ({"title": "a", "command": f"{MIXING} --out-dir x"}, "names --out-dir; leave it out"),
+        ({"title": "a", "command": f"{MIXING} --epochs -1"}, "epochs=-1 is too small"),
+    ],
+)
+def test_a_bad_manifest(
+    section: dict[str, str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = declare(tmp_path, section)
+    assert report(tmp_path) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {file}")
+    assert message in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "RESULTS.md").exists()
+
+
+def test_other_bad_input(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*flags: str, root: Path = tree) -> str:
+        assert report(root, *flags) == 2
+        return capsys.readouterr().err
+
+    (tmp_path / "empty").mkdir()
+    assert "has no report.json in it" in said(root=tmp_path / "empty")
+    assert "is no folder; give --results" in said(root=tmp_path / "nowhere")
+    assert "nowhere is no folder" in said("--out", str(tmp_path / "nowhere" / "R.md"))
+    monkeypatch.setattr(run_report, "RESULTS", tmp_path / "nowhere")
+    with pytest.raises(SystemExit):
+        run_script(run_report.main, [])
+    assert "give --results DIR" in capsys.readouterr().err
+
+    picture = tree / "mixing" / "controls-mixing.png"
+    picture.write_text("nothing")
+    assert f"{picture} is no PNG file" in said()
+    picture.unlink()
+    assert report(tree) == 0
+    assert "The figure was not drawn" in (tree / "RESULTS.md").read_text()
+
+    manifest = declare(tree / "again", {"title": "Batches", "command": MIXING})
+    assert "the title 'Batches' is taken by" in said()
+    manifest.write_text('{"sections": 3}')
+    assert f'{manifest} has no list "sections"' in said()
+    manifest.write_text("{")
+    assert f"{manifest} is damaged" in said()
+    manifest.unlink()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metrics": {"unsupervised": 1.0}}, "its metrics supervised is None"),
+        ({"seconds": {"train": "long", "evaluate": 1}}, "its seconds train is 'long'"),
+        ({"environment": []}, "its environment hardware is None"),
+        ({"config": {}}, "holds the result of another config"),
+    ],
+)
+def test_a_damaged_result_is_named(
+    changes: dict[str, Any], message: str, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (job, *_) = run_controls.jobs(run_controls.parse(RATES.split()[2:]))
+    file = ResultFolder(tree / "mixing").file(job.experiment)
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    assert report(tree) == 2
+    said = capsys.readouterr().err
+    assert str(file) in said
+    assert message in said
+    assert len(said.splitlines()) == 1
+
+
+def test_everything_that_can_be_run_is_listed() -> None:
+    parsed = [parse_command(entry.command, run_report.SCRIPTS) for entry in RUNNABLE]
+    assert {name for name, _ in parsed} == run_report.SCRIPTS.keys()
+    suites = [suite for name, args in parsed if name == "run_controls" for suite in args.suites]
+    assert suites == list(SUITES)
+    for name, args in parsed:
+        if name not in ("run_theory", "run_speed", "run_tuning"):
+            assert args.epochs == (200 if name == "run_table1" else 1000)
