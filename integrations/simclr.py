@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from df_heads.integrations.backbones import Stem
 from df_heads.integrations.method import Method, Views
+from df_heads.nt_xent import ChunkedNTXentLoss
 
 
 class SimCLR(Method):
@@ -40,6 +41,9 @@ class SimCLR(Method):
         warmup_fraction: See Method.
         gradient_clip: See Method.
         head_options: See Method.
+        loss_chunk_size: Compute NT-Xent over this many rows of the similarities at a time, in
+            memory that does not grow with the square of the batch: see
+            df_heads.nt_xent.ChunkedNTXentLoss. None: lightly's NTXentLoss, all rows at once.
 
     Raises:
         ValueError: If a name is unknown or a number out of range.
@@ -63,6 +67,7 @@ class SimCLR(Method):
         warmup_fraction: float = 0.1,
         gradient_clip: float | None = 1.0,
         head_options: Mapping[str, Any] | None = None,
+        loss_chunk_size: int | None = None,
     ) -> None:
         super().__init__(
             backbone,
@@ -80,7 +85,13 @@ class SimCLR(Method):
         if temperature <= 0:
             raise ValueError(f"temperature={temperature} must be above 0.")
         self.gathers = gather_distributed
-        self.criterion = NTXentLoss(temperature=temperature, gather_distributed=gather_distributed)
+        self.criterion: nn.Module
+        if loss_chunk_size is None:
+            self.criterion = NTXentLoss(temperature, gather_distributed=gather_distributed)
+        else:
+            self.criterion = ChunkedNTXentLoss(
+                temperature, chunk_size=loss_chunk_size, gather_distributed=gather_distributed
+            )
 
     def loss(self, views: Sequence[Tensor]) -> Tensor:
         """NT-Xent (Equation 1) of two views, (N, 3, H, W) each."""

@@ -93,6 +93,11 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         help="of the moving average; short runs need less (default: 0.999 in moco, 0.996 in byol)",
     )
     recipe.add_argument(
+        "--loss-chunk-size",
+        type=int,
+        help="rows of NT-Xent held at a time, to save memory (default: lightly's loss, all rows)",
+    )
+    recipe.add_argument(
         "--views",
         choices=get_args(Views),
         default="separate",
@@ -187,6 +192,7 @@ def experiment_from(
         teacher_momentum=args.teacher_momentum,
         precision=args.precision,
         devices=args.devices,
+        loss_chunk_size=args.loss_chunk_size,
     )
 
 

@@ -53,6 +53,8 @@ class Experiment:
         teacher_momentum: Momentum of the moving average of MoCo and BYOL.
         holdout: Share of each training class that is neither trained on nor probed with, but
             evaluated on in place of the test set, as for tuning; 0 for none.
+        loss_chunk_size: Rows of NT-Xent's similarities held at a time, which saves memory and
+            changes results by rounding only; None for lightly's loss, all rows at once.
     """
 
     dataset: str
@@ -85,6 +87,7 @@ class Experiment:
     queue_size: int | None = None
     teacher_momentum: float | None = None
     holdout: float = 0.0
+    loss_chunk_size: int | None = None
 
     def __post_init__(self) -> None:
         lowest = {"epochs": 0, "batch_size": 2, "image_size": 8, "devices": 1, "seed": 0}

@@ -34,6 +34,8 @@ def test_a_method_takes_its_options_from_the_experiment() -> None:
     assert (byol.teacher_momentum, byol.learning_rate) == (0.9, 0.05)
     assert build_model(dataclasses.replace(TINY, devices=2)).criterion.gather_distributed
     assert not build_model(TINY).criterion.gather_distributed
+    chunked = build_model(dataclasses.replace(TINY, loss_chunk_size=5, devices=2)).criterion
+    assert (chunked.chunk_size, chunked.gather_distributed) == (5, True)
 
 
 @pytest.mark.parametrize("method", ["moco", "byol"])

@@ -7,11 +7,6 @@ from df_heads.benchmarks import run_speed
 from df_heads.benchmarks.harness.cli import run_script
 
 
-def test_slopes() -> None:
-    assert run_speed.log_slope([1, 2, 4], [3.0, 6.0, 12.0]) == pytest.approx(1)
-    assert run_speed.log_slope([1, 10], [1.0, 100.0]) == pytest.approx(2)
-
-
 @pytest.mark.slow
 def test_memory_of_the_head_grows_linearly(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -29,9 +24,12 @@ def test_memory_of_the_head_grows_linearly(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "choose what to measure: --head"),
-        (["--head", "--tokens", "0"], "must be at least 1"),
+        ([], "choose what to measure: --head, --loss"),
+        (["--head", "--tokens", "0"], "at least 1 each"),
         (["--head", "--memory-tokens", "64"], "two different numbers"),
+        (["--loss", "--loss-samples", "64"], "two different numbers"),
+        (["--loss", "--loss-samples", "64", "65"], "must be even and at least 4"),
+        (["--loss", "--loss-chunk-size", "0"], "at least 1 each"),
     ],
 )
 def test_bad_input_gets_one_sentence(
