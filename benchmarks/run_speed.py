@@ -1,33 +1,39 @@
 """How fast things are on this machine.
 
-    python benchmarks/run_speed.py --head    # the head against x-transformers, and its memory
+    python benchmarks/run_speed.py --quick     # everything, in minutes
+    python benchmarks/run_speed.py             # everything
+    python benchmarks/run_speed.py --parts step --precision bf16-mixed
 
 Compared things run in turn, so that a machine that slows down slows them all; medians are shown
 with their range.
 """
 
 import argparse
-import math
-import statistics
+import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from df_heads.benchmarks.harness.cli import run_script
+from df_heads import HEAD_PRESETS
+from df_heads.benchmarks.harness.cli import PRECISIONS, names, run_script
 from df_heads.benchmarks.harness.environment import describe_environment
 from df_heads.benchmarks.harness.errors import InputError
-from df_heads.benchmarks.harness.head_speed import (
-    build_ours,
-    build_x_transformers,
-    peak_memory,
-    summary,
-    time_alternately,
-)
+from df_heads.benchmarks.harness.report import NOT_RUN
 from df_heads.benchmarks.harness.results import ResultFolder, write_json
-from df_heads.benchmarks.harness.speed_table import head_file, head_table, head_text
+from df_heads.benchmarks.harness.speed_parts import PARTS, flags_of, result_file, stored_text
+
+#: Enough repeats for a median and a range; the sizes are smaller only where a pass takes long.
+QUICK: Mapping[str, Any] = {
+    "steps": 2,
+    "step_repeats": 3,
+    "repeats": 3,
+    "scaling_repeats": 1,
+    "max_tokens": 16_384,
+    "loss_samples": [1024, 2048, 4096],
+}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -35,74 +41,136 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--head", action="store_true", help="the head alone")
+    parser.epilog = "parts:\n" + "\n".join(f"  {n:13} {part.help}" for n, part in PARTS.items())
     parser.add_argument(
-        "--tokens", type=int, default=1024, help="samples of the timed pass (default: %(default)s)"
+        "--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="default: all"
     )
     parser.add_argument(
+        "--quick", action="store_true", help="few repeats: under 5 minutes on 2 CPU cores"
+    )
+    parser.add_argument(
+        "--table-only", action="store_true", help="measure nothing; print what was measured"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--precision",
+        choices=[name for name in PRECISIONS if name != "16-mixed"],
+        default="32-true",
+        help="of the step and the head (default: %(default)s)",
+    )
+    parser.add_argument("--out-dir", type=Path, default=Path("runs"), help="default: %(default)s")
+
+    step = parser.add_argument_group("step")
+    step.add_argument("--backbone", default="resnet18", help="a timm model (default: %(default)s)")
+    step.add_argument(
+        "--heads",
+        nargs="+",
+        type=names(tuple(HEAD_PRESETS)),
+        metavar="NAME",
+        default=["feedforward-small", "transformer-small"],
+        help="default: feedforward-small transformer-small",
+    )
+    step.add_argument("--batch-size", type=int, default=256, help="images (default: %(default)s)")
+    step.add_argument("--steps", type=int, default=10, help="in a block (default: %(default)s)")
+    step.add_argument(
+        "--step-repeats", type=int, default=5, help="blocks of each way (default: %(default)s)"
+    )
+    step.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes of lightly's pipeline (default: one for each core)",
+    )
+
+    head = parser.add_argument_group("head and loss")
+    head.add_argument("--repeats", type=int, default=15, help="default: %(default)s")
+    head.add_argument(
+        "--tokens", type=int, default=1024, help="samples of the timed pass (default: %(default)s)"
+    )
+    head.add_argument(
         "--memory-tokens",
         type=int,
         nargs="+",
         default=[1024, 2048, 4096, 8192],
         help="samples of the passes whose memory is measured (default: 1024 2048 4096 8192)",
     )
-    parser.add_argument("--repeats", type=int, default=15, help="default: %(default)s")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--out-dir", type=Path, default=Path("runs"), help="default: %(default)s")
+    head.add_argument(
+        "--max-tokens",
+        type=int,
+        help="stop the scaling here (default: 65536; on a CPU 8192 in one sequence)",
+    )
+    head.add_argument(
+        "--scaling-repeats", type=int, default=3, help="of the scaling (default: %(default)s)"
+    )
+    head.add_argument(
+        "--loss-samples",
+        type=int,
+        nargs="+",
+        default=[2048, 4096, 8192],
+        help="projections in the loss, two for each image (default: 2048 4096 8192)",
+    )
+    head.add_argument(
+        "--loss-chunk-size", type=int, default=1024, help="rows at a time (default: %(default)s)"
+    )
+    if "--quick" in (sys.argv[1:] if arguments is None else arguments):
+        parser.set_defaults(**QUICK)
     args = parser.parse_args(arguments)
-    if not args.head:
-        parser.error("choose what to measure: --head")
-    if min([args.tokens, args.repeats, *args.memory_tokens]) < 1:
-        parser.error("--tokens, --memory-tokens and --repeats must be at least 1")
-    if len(set(args.memory_tokens)) < 2:
-        parser.error("--memory-tokens needs two different numbers, to see the growth")
+    _check(parser, args)
     return args
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and write one result file."""
-    args = parse(arguments)
-    results = ResultFolder(args.out_dir)
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch finds no GPU here; use cpu or auto.")
-    cuda = args.device != "cpu" and torch.cuda.is_available()
-    device = torch.device("cuda" if cuda else "cpu")
-
-    modules = {"df-heads": build_ours(), "x-transformers, flash": build_x_transformers()}
-    times = time_alternately(modules, args.tokens, device=device, repeats=args.repeats)
-    ratio = statistics.median(
-        a / b for a, b in zip(times["df-heads"], times["x-transformers, flash"], strict=True)
-    )
-    tokens = sorted(set(args.memory_tokens))
-    peaks = peak_memory(tokens, device)
-    content = {
-        "tokens": args.tokens,
-        "repeats": args.repeats,
-        "parameters": {
-            name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()
-        },
-        "milliseconds": {name: asdict(summary(values)) for name, values in times.items()},
-        "ratio": ratio,
-        "memory_mib": dict(zip(map(str, tokens), peaks, strict=True)),
-        "memory_slope": log_slope(tokens, peaks),
-        "environment": describe_environment(device.type, 1),
-    }
-    file = results.path / head_file(device.type)
-    write_json(file, content)
-    print(f"\n{head_text(content)}\n\nResult: {file}")
-    return 0
+def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    counts = ("tokens", "repeats", "scaling_repeats", "loss_chunk_size", "steps", "step_repeats")
+    for name in (*counts, "workers"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1")
+    if args.batch_size < 2:
+        parser.error("--batch-size must be at least 2")
+    if min(args.memory_tokens) < 1:
+        parser.error("--memory-tokens must be at least 1")
+    if len(set(args.memory_tokens)) < 2 or len(set(args.loss_samples)) < 2:
+        parser.error("--memory-tokens and --loss-samples need two different numbers for a slope")
+    if args.max_tokens is not None and args.max_tokens < 8192:
+        parser.error("--max-tokens must be at least 8192: a slope needs two sizes of each kind")
+    if any(n < 4 or n % 2 for n in args.loss_samples):
+        parser.error("--loss-samples must be even and at least 4: two views of each image")
 
 
 def table(args: argparse.Namespace, results: ResultFolder) -> str:
-    """The text of --head, from its result file."""
-    cuda = args.device == "cuda" or (args.device == "auto" and torch.cuda.is_available())
-    return head_table(args, results, "cuda" if cuda else "cpu")
+    """What was measured with these flags on this kind of device, from the result files."""
+    kind = _device(args).type if args.device == "auto" else args.device
+    texts = {name: stored_text(name, args, results, kind) for name in args.parts}
+    if set(texts.values()) == {NOT_RUN}:
+        return NOT_RUN
+    return "\n\n".join(f"{name}: {text}" for name, text in texts.items())
 
 
-def log_slope(tokens: Sequence[int], peaks: Sequence[float]) -> float:
-    """Slope of the least-squares line through log(peak) over log(tokens)."""
-    x, y = [math.log(n) for n in tokens], [math.log(peak) for peak in peaks]
-    return statistics.linear_regression(x, y).slope
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write a result file and a figure for each part."""
+    args = parse(arguments)
+    results = ResultFolder(args.out_dir)
+    device = _device(args)
+    for name in [] if args.table_only else args.parts:
+        part = PARTS[name]
+        print(f"measuring: {part.help}", file=sys.stderr, flush=True)
+        content = {"flags": flags_of(part, args), **part.measure(args, device)}
+        content["environment"] = describe_environment(device.type, 1)
+        write_json(results.path / result_file(name, device.type), content)
+        if part.draw is not None:
+            stem = results.path / f"speed-{name}-{device.type}"
+            title = f"{args.precision}, {content['environment']['hardware']}"
+            print(f"Figure: {', '.join(map(str, part.draw(content, stem, title=title)))}")
+    print(f"\n{table(args, results)}\n")
+    for name in args.parts:
+        print(f"Result: {results.path / result_file(name, device.type)}")
+    return 0
+
+
+def _device(args: argparse.Namespace) -> torch.device:
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch finds no GPU here; use cpu or auto.")
+    cuda = args.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if cuda else "cpu")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ class Peers:
         """
         # Collectives need equal sizes; the padding is cut off again, so nothing attends to it.
         padded = F.pad(x, (0, 0, 0, max(self.lengths) - x.shape[-2]))
-        parts = _AllGather.apply(padded)
+        parts = gather_equal(padded)
         tokens = torch.cat([part[:, :n] for part, n in zip(parts, self.lengths, strict=True)], -2)
         return GatheredTokens(tokens, self.own)
 
@@ -58,6 +58,21 @@ class Peers:
 def process_count() -> int:
     """Processes of torch.distributed; 1 where it is not initialised."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def process_rank() -> int:
+    """This process's rank in torch.distributed; 0 where it is not initialised."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def gather_equal(x: Tensor) -> Tensor:
+    """Stack a tensor (N, ...) with those of all processes, in rank order: (R, N, ...).
+
+    The gradient of a process's tensor is the sum over all processes of what reached it there.
+    All processes must call it together, with tensors of equal shape.
+    """
+    parts: Tensor = _AllGather.apply(x)
+    return parts
 
 
 def meet_peers(x: Tensor, attn_mask: Tensor | None) -> Peers:

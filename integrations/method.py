@@ -201,6 +201,23 @@ class Method(LightningModule, ABC):
             gradient_clip_algorithm=gradient_clip_algorithm,
         )
 
+    def build_optimizer(self) -> torch.optim.SGD:
+        """SGD at the peak learning rate, without weight decay for biases, norms and scales."""
+        decayed, free = get_weight_decay_parameters(self.trained_modules())
+        # lightly's function also decays bare vectors, such as the scales of attention="tied".
+        free += [p for p in decayed if p.dim() < 2]
+        decayed = [p for p in decayed if p.dim() >= 2]
+        return torch.optim.SGD(
+            [
+                {"name": "decayed", "params": decayed},
+                {"name": "not_decayed", "params": free, "weight_decay": 0.0},
+            ],
+            lr=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            fused=self.fused_optimizer,
+        )
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """SGD with linear warmup and a cosine over the whole run, stepped every batch.
 
@@ -212,20 +229,7 @@ class Method(LightningModule, ABC):
             raise ValueError(
                 "The cosine schedule needs an end: give the Trainer max_epochs or max_steps."
             )
-        decayed, free = get_weight_decay_parameters(self.trained_modules())
-        # lightly's function also decays bare vectors, such as the scales of attention="tied".
-        free += [p for p in decayed if p.dim() < 2]
-        decayed = [p for p in decayed if p.dim() >= 2]
-        optimizer = torch.optim.SGD(
-            [
-                {"name": "decayed", "params": decayed},
-                {"name": "not_decayed", "params": free, "weight_decay": 0.0},
-            ],
-            lr=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            fused=self.fused_optimizer,
-        )
+        optimizer = self.build_optimizer()
         scheduler = CosineWarmupScheduler(
             optimizer, warmup_epochs=int(self.warmup_fraction * steps), max_epochs=int(steps)
         )

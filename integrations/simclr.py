@@ -16,6 +16,7 @@ from df_heads.integrations.backbones import Stem
 from df_heads.integrations.method import Method, Views
 from df_heads.integrations.partner_mask import PartnerMask, check_maskable
 from df_heads.integrations.streams import check_streams, mean_over_pairs, project_alone
+from df_heads.nt_xent import ChunkedNTXentLoss
 
 
 class SimCLR(Method):
@@ -50,6 +51,9 @@ class SimCLR(Method):
             the first view and one of the second, so that the features must be good with and
             without mixing (BatchFormer, arXiv 2203.01522). The backbone runs once. 1 is the
             paper's.
+        loss_chunk_size: Compute NT-Xent over this many rows of the similarities at a time, in
+            memory that does not grow with the square of the batch: see
+            df_heads.nt_xent.ChunkedNTXentLoss. None: lightly's NTXentLoss, all rows at once.
 
     Raises:
         ValueError: If a name is unknown, a number out of range, or the head cannot do what
@@ -76,6 +80,7 @@ class SimCLR(Method):
         head_options: Mapping[str, Any] | None = None,
         mask_partner: bool = False,
         streams: int = 1,
+        loss_chunk_size: int | None = None,
     ) -> None:
         super().__init__(
             backbone,
@@ -98,7 +103,13 @@ class SimCLR(Method):
         self.gathers = gather_distributed
         self.streams = streams
         self.partner_mask = PartnerMask() if mask_partner else None
-        self.criterion = NTXentLoss(temperature=temperature, gather_distributed=gather_distributed)
+        self.criterion: nn.Module
+        if loss_chunk_size is None:
+            self.criterion = NTXentLoss(temperature, gather_distributed=gather_distributed)
+        else:
+            self.criterion = ChunkedNTXentLoss(
+                temperature, chunk_size=loss_chunk_size, gather_distributed=gather_distributed
+            )
 
     def project(self, features: Sequence[Tensor], head: nn.Module | None = None) -> list[Tensor]:
         """See Method; with mask_partner, no token attends to the other view of its image."""

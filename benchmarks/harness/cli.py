@@ -102,6 +102,11 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         help="of the moving average; short runs need less (default: 0.999 in moco, 0.996 in byol)",
     )
     recipe.add_argument(
+        "--loss-chunk-size",
+        type=int,
+        help="rows of NT-Xent held at a time, to save memory (default: lightly's loss, all rows)",
+    )
+    recipe.add_argument(
         "--views",
         choices=get_args(Views),
         default="separate",
@@ -213,6 +218,7 @@ def experiment_from(
         augment=args.augment,
         compiled=args.compiled,
         imbalance=args.imbalance,
+        loss_chunk_size=args.loss_chunk_size,
     )
 
 

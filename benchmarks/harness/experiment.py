@@ -61,6 +61,8 @@ class Experiment:
         hidden_dim: Hidden width of the head; None for the preset's.
         imbalance: Images of the largest class for each of the smallest in training; 1 leaves the
             classes as they are. Probes keep all labels, see subsets.pretraining_images.
+        loss_chunk_size: Rows of NT-Xent's similarities held at a time, which saves memory and
+            changes results by rounding only; None for lightly's loss, all rows at once.
     """
 
     dataset: str
@@ -99,6 +101,7 @@ class Experiment:
     streams: int = 1
     hidden_dim: int | None = None
     imbalance: float = 1.0
+    loss_chunk_size: int | None = None
 
     def __post_init__(self) -> None:
         lowest = {

@@ -1,141 +1,157 @@
-"""Time and memory of a head alone: one forward and backward pass over N samples."""
+"""The head alone: its kernels, its peers and its memory."""
 
-import multiprocessing
 import statistics
-import time
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import sdpa_kernel
 
-from df_heads.benchmarks.harness.errors import InputError
-from df_heads.heads import TransformerProjectionHead
-
-WIDTH, LAYERS, HEADS, HEAD_DIM = 128, 5, 8, 64  # the paper's small head
-CLEAR_REFS = Path("/proc/self/clear_refs")
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Milliseconds of one pass: median, smallest and largest of the repeats."""
-
-    median: float
-    low: float
-    high: float
-
-
-def build_ours() -> nn.Module:
-    """The small head, tokens in and tokens out."""
-    return TransformerProjectionHead(
-        WIDTH, WIDTH, WIDTH, num_layers=LAYERS, num_heads=HEADS, head_dim=HEAD_DIM
-    )
+from df_heads.benchmarks.harness.head_peers import (
+    HEAD_DIM,
+    NARROW_HEAD_DIM,
+    OURS,
+    WIDTH,
+    narrow_group,
+    small_head,
+    wide_group,
+)
+from df_heads.benchmarks.harness.measuring import (
+    Pass,
+    log_slope,
+    peak_memory,
+    summary,
+    time_in_turn,
+)
+from df_heads.benchmarks.harness.report import markdown_table
+from df_heads.sdpa_backends import backends_that_run, fastest_first, time_backends
 
 
-def build_x_transformers() -> nn.Module:
-    """x-transformers' encoder of equal shape with its fused ("flash") attention.
+def measure_head(
+    tokens: int,
+    memory_tokens: Sequence[int],
+    device: torch.device,
+    *,
+    repeats: int,
+    precision: str,
+) -> dict[str, Any]:
+    """Time the head against its peers and measure its memory.
+
+    Args:
+        tokens: Samples of the timed passes.
+        memory_tokens: Samples of the passes whose memory is measured.
+        device: Where.
+        repeats: Timed passes of each head.
+        precision: "32-true" or "bf16-mixed".
 
     Raises:
-        InputError: If x-transformers is not installed.
+        InputError: If x-transformers is missing or a peer computes something else.
     """
-    try:
-        with warnings.catch_warnings():
-            # It still uses torch.jit, which newer torch deprecates.
-            warnings.simplefilter("ignore", FutureWarning)
-            from x_transformers import Encoder
-    except ImportError as error:
-        raise InputError(
-            "--head compares with x-transformers: pip install x-transformers"
-        ) from error
-    encoder: nn.Module = Encoder(
-        dim=WIDTH,
-        depth=LAYERS,
-        heads=HEADS,
-        attn_dim_head=HEAD_DIM,
-        attn_flash=True,
-        ff_mult=4,
-        pre_norm=False,
-    )
-    return nn.Sequential(nn.Linear(WIDTH, WIDTH), encoder)
-
-
-def time_alternately(
-    modules: Mapping[str, nn.Module], tokens: int, *, device: torch.device, repeats: int
-) -> dict[str, list[float]]:
-    """Milliseconds of each repeat of each module, taken in turn, so that drift hits them alike."""
+    backends = measure_backends(tokens, device, repeats=repeats, precision=precision)
     x = torch.randn(1, tokens, WIDTH, device=device)
-    passes = {name: _pass(module.to(device), x) for name, module in modules.items()}
-    for one_pass in passes.values():  # burn-in: allocations, kernel choice
-        one_pass()
-        one_pass()
-    times: dict[str, list[float]] = {name: [] for name in passes}
-    for _ in range(repeats):
-        for name, one_pass in passes.items():
-            _wait(device)
-            started = time.perf_counter()
-            one_pass()
-            _wait(device)
-            times[name].append(1e3 * (time.perf_counter() - started))
-    return times
+    milliseconds: dict[str, Any] = {}
+    ratios: dict[str, float] = {}
+    for shape, group in (("wide", wide_group()), ("narrow", narrow_group())):
+        modules = {f"{name} ({shape})": module.to(device) for name, module in group.items()}
+        passes = {name: head_pass(module, x, precision) for name, module in modules.items()}
+        times = time_in_turn(passes, device, repeats=repeats)
+        milliseconds |= {name: asdict(summary(values)) for name, values in times.items()}
+        ours = times[f"{OURS} ({shape})"]
+        ratios |= {
+            name: statistics.median(a / b for a, b in zip(ours, values, strict=True))
+            for name, values in times.items()
+        }
+    peaks = peak_memory(partial(our_pass, precision=precision), memory_tokens, device)
+    return {
+        "tokens": tokens,
+        "repeats": repeats,
+        "precision": precision,
+        **backends,
+        "milliseconds": milliseconds,
+        "ratio": ratios,
+        "memory_mib": dict(zip(map(str, memory_tokens), peaks, strict=True)),
+        "memory_slope": log_slope(memory_tokens, peaks),
+    }
 
 
-def summary(times: Sequence[float]) -> Timing:
-    """Median and range."""
-    return Timing(statistics.median(times), min(times), max(times))
+def measure_backends(
+    tokens: int, device: torch.device, *, repeats: int, precision: str, **options: Any
+) -> dict[str, Any]:
+    """Milliseconds of each kernel of attention, and those that run where the fastest may.
+
+    `options` are those of the head.
+    """
+    head = small_head(**options).to(device)
+    x = torch.randn(1, tokens, WIDTH, device=device)
+    with autocast(device, precision):
+        times = time_backends(head, x, repeats=repeats)
+        with sdpa_kernel(fastest_first(times), set_priority=True):
+            ran = backends_that_run(head, x)
+    return {
+        "backends": {backend.name: value for backend, value in times.items()},
+        "ran": [backend.name for backend in ran],
+    }
 
 
-def peak_memory(tokens: Sequence[int], device: torch.device) -> list[float]:
-    """MiB that one pass of our head adds at its peak, for each number of tokens."""
-    if device.type == "cuda":
-        return [_peak_on_cuda(n, device) for n in tokens]
-    if not CLEAR_REFS.exists():
-        raise InputError(f"peak memory is read from {CLEAR_REFS}, on Linux only; run it there.")
-    # A new process each, so that none finds memory that another one left.
-    spawn = multiprocessing.get_context("spawn")
-    peaks = []
-    for n in tokens:
-        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-            peaks.append(pool.submit(_peak_of_process, n).result())
-    return peaks
+def backends_line(content: dict[str, Any]) -> str:
+    """A sentence of what `measure_backends` returns."""
+    times = ", ".join(f"{name} {value:.1f} ms" for name, value in content["backends"].items())
+    return f"Kernels of attention: {times}; ran: {', '.join(content['ran'])}."
 
 
-def _peak_on_cuda(tokens: int, device: torch.device) -> float:
-    one_pass = _pass(build_ours().to(device), torch.randn(1, tokens, WIDTH, device=device))
-    one_pass()
-    torch.cuda.empty_cache()
-    before = torch.cuda.memory_allocated(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    one_pass()
-    return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+def head_table(content: dict[str, Any]) -> str:
+    """Markdown of what `measure_head` returns."""
+    times = [
+        [
+            name,
+            f"{timing['median']:.1f}",
+            f"{timing['low']:.1f} to {timing['high']:.1f}",
+            f"{content['ratio'][name]:.3f}",
+        ]
+        for name, timing in content["milliseconds"].items()
+    ]
+    peaks = [
+        [samples, f"{peak:.0f}", f"{peak / int(samples) * 1024:.1f}"]
+        for samples, peak in content["memory_mib"].items()
+    ]
+    return "\n".join(
+        [
+            backends_line(content),
+            "",
+            f"Equal weights; wide: heads of {HEAD_DIM}, narrow: of {NARROW_HEAD_DIM}.",
+            "",
+            markdown_table(["head", "ms", "range", "ours / it, pair by pair"], times),
+            "",
+            "Peak memory of one pass beyond the weights:",
+            "",
+            markdown_table(["samples", "MiB", "KiB per sample"], peaks),
+            "",
+            f"log-log slope: {content['memory_slope']:.2f} (1 is linear, 2 is quadratic)",
+        ]
+    )
 
 
-def _peak_of_process(tokens: int) -> float:
-    head = build_ours()
-    # A small pass first: libraries, threads and gradients are not what grows with the tokens.
-    _pass(head, torch.randn(1, 64, WIDTH))()
-    one_pass = _pass(head, torch.randn(1, tokens, WIDTH))
-    CLEAR_REFS.write_text("5")  # the peak becomes what is resident now: man 5 proc
-    before = _peak_kib()
-    one_pass()
-    return (_peak_kib() - before) / 2**10
+def our_pass(tokens: int, device: torch.device, *, precision: str, **options: Any) -> Pass:
+    """One forward and backward pass of our head over so many samples."""
+    head = small_head(**options).to(device)
+    return head_pass(head, torch.randn(1, tokens, WIDTH, device=device), precision)
 
 
-def _peak_kib() -> int:
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+def head_pass(module: nn.Module, x: Tensor, precision: str) -> Pass:
+    """One forward and backward pass of a head."""
 
-
-def _pass(module: nn.Module, x: Tensor) -> Callable[[], None]:
     def one_pass() -> None:
         module.zero_grad(set_to_none=False)
-        torch.autograd.backward(module(x).square().mean())
+        with autocast(x.device, precision):
+            loss = module(x).float().square().mean()
+        torch.autograd.backward(loss)
 
     return one_pass
 
 
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The autocast of a precision of Lightning's Trainer, "32-true" or "bf16-mixed"."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")

@@ -20,7 +20,14 @@ from df_heads.integrations.simclr import SimCLR
 METHODS: dict[str, type[Method]] = {"simclr": SimCLR, "moco": MoCo, "byol": BYOL}
 
 # Fields that not every method has an argument for.
-OPTIONS = ("temperature", "queue_size", "teacher_momentum", "mask_partner", "streams")
+OPTIONS = (
+    "temperature",
+    "queue_size",
+    "teacher_momentum",
+    "mask_partner",
+    "streams",
+    "loss_chunk_size",
+)
 
 
 def build_model(experiment: Experiment) -> Method:

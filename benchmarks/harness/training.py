@@ -158,7 +158,7 @@ def _train(
     )
     batches = build_batches(experiment, data, machine.workers)
     if isinstance(model, CompiledSimCLR):
-        model.images = DeviceImages(data.train_images, build_augment(experiment))
+        model.take_images(DeviceImages(data.train_images, build_augment(experiment)))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")

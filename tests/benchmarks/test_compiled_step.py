@@ -102,6 +102,7 @@ def test_both_views_are_those_of_the_eager_step(tiny_data: ImageData) -> None:
 def test_prepares_the_step(tiny_data: ImageData) -> None:
     model = build_model(COMPILED)
     assert isinstance(model, CompiledSimCLR)
+    model.take_images(DeviceImages(tiny_data.train_images, build_augment(COMPILED)))
     model.setup("fit")
     assert not model.automatic_optimization
     assert any(isinstance(module, SmallMapConv2d) for module in model.backbone.modules())

@@ -38,6 +38,8 @@ def test_a_method_takes_its_options_from_the_experiment() -> None:
     assert (byol.teacher_momentum, byol.learning_rate) == (0.9, 0.05)
     assert build_model(dataclasses.replace(TINY, devices=2)).criterion.gather_distributed
     assert not build_model(TINY).criterion.gather_distributed
+    chunked = build_model(dataclasses.replace(TINY, loss_chunk_size=5, devices=2)).criterion
+    assert (chunked.chunk_size, chunked.gather_distributed) == (5, True)
 
 
 def test_simclr_takes_masks_and_streams_from_the_experiment() -> None:

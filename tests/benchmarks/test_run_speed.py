@@ -1,37 +1,20 @@
-import json
-from pathlib import Path
-
 import pytest
 
 from df_heads.benchmarks import run_speed
 from df_heads.benchmarks.harness.cli import run_script
 
 
-def test_slopes() -> None:
-    assert run_speed.log_slope([1, 2, 4], [3.0, 6.0, 12.0]) == pytest.approx(1)
-    assert run_speed.log_slope([1, 10], [1.0, 100.0]) == pytest.approx(2)
-
-
-@pytest.mark.slow
-def test_memory_of_the_head_grows_linearly(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["--head", "--tokens", "64", "--repeats", "1", "--device", "cpu"]
-    arguments += ["--memory-tokens", "1024", "4096", "--out-dir", str(tmp_path)]
-    assert run_script(run_speed.main, arguments) == 0
-    result = json.loads((tmp_path / "speed-head-cpu.json").read_text())
-    # The explicit weights of 8 heads would take 512 MiB in each of the 5 layers.
-    assert result["memory_mib"]["4096"] < 1000
-    assert result["memory_slope"] < 1.2
-    assert "| df-heads " in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "choose what to measure: --head"),
+        ([], "choose what to measure: --head, --head-scaling, --loss"),
         (["--head", "--tokens", "0"], "must be at least 1"),
         (["--head", "--memory-tokens", "64"], "two different numbers"),
+        (["--head-scaling", "--max-tokens", "4096"], "must be at least 8192"),
+        (["--head-scaling", "--scaling-repeats", "0"], "must be at least 1"),
+        (["--loss", "--loss-samples", "64"], "two different numbers"),
+        (["--loss", "--loss-samples", "64", "65"], "must be even and at least 4"),
+        (["--loss", "--loss-chunk-size", "0"], "must be at least 1"),
     ],
 )
 def test_bad_input_gets_one_sentence(

@@ -53,6 +53,17 @@ def test_the_loss_is_equation_1_over_the_named_sequences(
     torch.testing.assert_close(model.loss(batch[0]), nt_xent(z0, z1, 0.3))
 
 
+def test_the_loss_in_chunks_is_the_same(tiny: Make, loader: Make) -> None:
+    batch = next(iter(loader()))
+    gradients = []
+    for chunk_size in (None, 5):
+        model = tiny(SimCLR, temperature=0.3, loss_chunk_size=chunk_size)
+        loss = model.loss(batch[0])
+        gradients.append([loss, *torch.autograd.grad(loss, list(model.parameters()))])
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
 def test_a_head_of_another_library_sees_one_view_at_a_time(tiny: Make) -> None:
     head = SimCLRProjectionHead(16, 8, 8)
     model = tiny(SimCLR, head=head)
@@ -289,6 +300,7 @@ def test_bad_batches_get_one_clear_sentence(batch: Any, message: str, tiny: Make
         ({"head": "resnet"}, "no head 'resnet'"),
         ({"temperature": 0.0}, "temperature=0.0 must be above 0"),
         ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0"),
+        ({"loss_chunk_size": 0}, "chunk_size=0 must be at least 1"),
         ({"gradient_clip": 0.0}, "gradient_clip=0.0 must be above 0"),
         ({"warmup_fraction": 1.0}, "warmup_fraction=1.0 must be at least 0 and below 1"),
         ({"mask_partner": True}, "needs views='joint'; with views='separate'"),
