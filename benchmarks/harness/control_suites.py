@@ -178,6 +178,16 @@ def imbalances(args: argparse.Namespace) -> list[Variant]:
     return grid([FEEDFORWARD, TRANSFORMER, OFF], settings)
 
 
+def steps(_: argparse.Namespace) -> list[Variant]:
+    """The eager step, the compiled one, and the eager one on views by lightly."""
+    settings: dict[str, dict[str, Any]] = {
+        "eager": {"compiled": False, "augment": "ours"},
+        "compiled": {"compiled": True, "augment": "ours"},
+        "lightly's views": {"compiled": False, "augment": "lightly"},
+    }
+    return grid([FEEDFORWARD], settings)
+
+
 #: Name -> suite, in the order in which they run.
 SUITES: dict[str, Suite] = {
     "mixing": Suite(
@@ -236,5 +246,11 @@ SUITES: dict[str, Suite] = {
         "Does the gain hold on imbalanced classes? Higher ratios have fewer images: only heads "
         "within a ratio compare.",
         imbalances,
+    ),
+    "step": Suite(
+        "Do the compiled step, and views by lightly's transform, train as well as the eager step?",
+        steps,
+        references=(),
+        baselines=("eager",),
     ),
 }

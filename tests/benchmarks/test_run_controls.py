@@ -51,6 +51,8 @@ def test_suites_share_their_cells_and_those_of_table_2() -> None:
         ("warmup", "warmup_fraction", {0.0, 0.1}),
         ("method", "method", {"simclr", "moco", "byol"}),
         ("stem", "stem", {"imagenet", "small"}),
+        ("step", "compiled", {False, True}),
+        ("step", "augment", {"ours", "lightly"}),
         ("views", "mask_partner", {False, True}),
         ("streams", "streams", {1, 2}),
         (
