@@ -3,21 +3,22 @@
 import statistics
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from df_heads.attention import BatchAttention
 from df_heads.heads import TransformerProjectionHead
 
-#: What tells apart the operators that call torch's kernels.
-OPERATORS = {
+#: The fused kernels of torch, by what tells their operators apart.
+FUSED = {
     "flash": SDPBackend.FLASH_ATTENTION,
     "efficient": SDPBackend.EFFICIENT_ATTENTION,
     "cudnn": SDPBackend.CUDNN_ATTENTION,
-    "math": SDPBackend.MATH,
 }
 # MATH writes the weights of each head out, and again for the backward pass.
 MATH_MAX_GIB = 1.0
@@ -57,7 +58,7 @@ def time_backends(
         )
     _one_pass(head, x)  # what fails here is not for want of a kernel
     times: dict[SDPBackend, list[float]] = {}
-    for backend in OPERATORS.values():
+    for backend in [*FUSED.values(), SDPBackend.MATH]:
         if backend != SDPBackend.MATH or _weights_gib(layers[0], x) <= MATH_MAX_GIB:
             try:
                 _timed_pass(head, x, backend)
@@ -94,12 +95,27 @@ def backends_that_run(head: TransformerProjectionHead, x: Tensor) -> list[SDPBac
         Without repetition, in order of first use; more than one if a shorter last sequence takes
         another. Empty if the head mixes nothing.
     """
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+    with _Watch() as watch:
         head(x)
-    operators = [event.name for event in profile.events() or ()]
-    calls = [name for name in operators if name.startswith("aten::_scaled_dot_product_")]
-    ran = (backend for call in calls for part, backend in OPERATORS.items() if part in call)
-    return list(dict.fromkeys(ran))
+    return list(dict.fromkeys(watch.seen))
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the operators that attention becomes. torch's profiler would, but logs on stderr."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: list[SDPBackend] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        name = str(func)
+        if "scaled_dot_product" in name:
+            self.seen += [backend for part, backend in FUSED.items() if part in name]
+        elif "softmax" in name:  # MATH is made of ordinary operators; the head has no other softmax
+            self.seen.append(SDPBackend.MATH)
+        return func(*args, **(kwargs or {}))
 
 
 def _weights_gib(layer: BatchAttention, x: Tensor) -> float:

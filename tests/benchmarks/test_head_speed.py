@@ -93,8 +93,10 @@ def test_the_scaling_is_measured_drawn_and_stored(
 
 
 def test_sizes_of_the_scaling() -> None:
-    assert head_scaling.default_tokens(CPU) == ([1024, 2048, 4096, 8192], [1024, 8192, 65_536])
+    whole, chunked = head_scaling.default_tokens(CPU)
+    assert whole == [1024, 2048, 4096, 8192]
+    assert chunked == [1024, 4096, 16_384, 65_536]
     whole, chunked = head_scaling.default_tokens(torch.device("cuda"))
     assert whole == chunked == [1024 * 2**k for k in range(7)]
-    assert head_scaling.default_tokens(CPU, 8192)[1] == [1024, 8192]
+    assert head_scaling.default_tokens(CPU, 8192)[1] == [1024, 4096]
     assert head_scaling.default_tokens(CPU, 10**6)[1][-1] == 65_536
