@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from df_heads.benchmarks import run_speed
-from df_heads.benchmarks.harness import head_scaling, head_speed
+from df_heads.benchmarks.harness import head_scaling, head_speed, speed_parts
 from df_heads.benchmarks.harness.cli import run_script
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.head_peers import OURS, TOLERANCE, WIDTH, narrow_group, wide_group
@@ -55,7 +55,7 @@ def test_a_peer_that_computes_something_else_is_refused(monkeypatch: pytest.Monk
 def test_the_head_is_measured_printed_and_stored(
     precision: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--head", "--tokens", "16", "--repeats", "1", "--device", "cpu"]
+    arguments = ["--parts", "head", "--tokens", "16", "--repeats", "1", "--device", "cpu"]
     arguments += ["--memory-tokens", "32", "16", "--precision", precision]
     assert run_script(run_speed.main, [*arguments, "--out-dir", str(tmp_path)]) == 0
     content = json.loads((tmp_path / "speed-head-cpu.json").read_text())
@@ -76,9 +76,9 @@ def test_the_scaling_is_measured_drawn_and_stored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(head_scaling, "default_tokens", lambda *_: ([16, 32], [16, 64]))
-    monkeypatch.setattr(run_speed, "default_tokens", head_scaling.default_tokens)
+    monkeypatch.setattr(speed_parts, "default_tokens", head_scaling.default_tokens)
     monkeypatch.setattr(head_scaling, "SEQUENCE_LENGTH", 8)
-    arguments = ["--head-scaling", "--scaling-repeats", "1", "--device", "cpu"]
+    arguments = ["--parts", "head-scaling", "--scaling-repeats", "1", "--device", "cpu"]
     assert run_script(run_speed.main, [*arguments, "--out-dir", str(tmp_path)]) == 0
     content = json.loads((tmp_path / "speed-head-scaling-cpu.json").read_text())
     printed = capsys.readouterr().out

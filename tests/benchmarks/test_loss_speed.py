@@ -20,7 +20,7 @@ def test_both_losses_are_measured_printed_and_stored(
 
     # New processes take seconds each; test_measuring has some.
     monkeypatch.setattr(loss_speed, "peak_memory", peaks)
-    arguments = ["--loss", "--loss-samples", "128", "64", "--loss-chunk-size", "48"]
+    arguments = ["--parts", "loss", "--loss-samples", "128", "64", "--loss-chunk-size", "48"]
     arguments += ["--repeats", "2", "--device", "cpu", "--out-dir", str(tmp_path)]
     assert run_script(run_speed.main, arguments) == 0
     content = json.loads((tmp_path / "speed-loss-cpu.json").read_text())
