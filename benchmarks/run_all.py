@@ -1,7 +1,8 @@
-"""Tables 2 to 6 of the paper, one after the other, into one results folder.
+"""Tables 2 to 6 of the paper, the controls that it lacks and harder tests, in one results folder.
 
     python benchmarks/run_all.py --smoke              # minutes, no download
     python benchmarks/run_all.py --seeds 0 1 2        # the paper's recipe, on a GPU
+    python benchmarks/run_all.py --tables 2 3 4 5 6   # what is in the paper
     python benchmarks/run_all.py --seeds 0 1 2 --status    # what is done, and the time left
 
 Every flag but those below goes to each table's script, so it must be one that all chosen tables
@@ -15,7 +16,15 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from df_heads.benchmarks import run_table2, run_table3, run_table4, run_table5, run_table6
+from df_heads.benchmarks import (
+    run_controls,
+    run_robustness,
+    run_table2,
+    run_table3,
+    run_table4,
+    run_table5,
+    run_table6,
+)
 from df_heads.benchmarks.harness.cli import run_script
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.jobs import Job
@@ -25,7 +34,7 @@ from df_heads.benchmarks.harness.status import status_text
 
 
 class TableScript(Protocol):
-    """What a run_table*.py offers."""
+    """What a script of this folder that makes tables offers."""
 
     def parse(self, arguments: Sequence[str] | None, /) -> argparse.Namespace:
         """Read its command line."""
@@ -46,6 +55,8 @@ TABLES: dict[str, TableScript] = {
     "4": run_table4,
     "5": run_table5,
     "6": run_table6,
+    "controls": run_controls,
+    "robustness": run_robustness,
 }
 
 
@@ -70,6 +81,10 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
     return parser.parse_known_args(arguments)
 
 
+def _title(name: str) -> str:
+    return f"Table {name}" if name.isdigit() else name.capitalize()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tables, or say how far they are."""
     args, rest = parse(arguments)
@@ -77,18 +92,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = {name: script.parse(rest) for name, script in scripts.items()}
     if args.status:
         folder = ResultFolder(next(iter(parsed.values())).out_dir)
-        jobs = {f"Table {name}": scripts[name].jobs(parsed[name]) for name in scripts}
+        jobs = {_title(name): scripts[name].jobs(parsed[name]) for name in scripts}
         print(status_text(jobs, folder))
         return 0
     codes = [0]
     for name, script in scripts.items():
         if is_first_process():
-            print(f"\n== Table {name}", flush=True)
+            print(f"\n== {_title(name)}", flush=True)
         try:
             codes.append(script.main(rest))
         except InputError as error:
             # What one table cannot run says nothing about the others.
-            print(f"error: Table {name}: {error}", file=sys.stderr)
+            print(f"error: {_title(name)}: {error}", file=sys.stderr)
             codes.append(2)
     return max(codes)
 

@@ -19,9 +19,14 @@ QUICK += ["--learning-rate", "0.05", "--accelerator", "cpu", "--no-progress", "-
 
 
 def test_status_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_script(run_all.main, ["--status", "--out-dir", str(tmp_path)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    counts = {line.split("|")[1].strip(): line.split("|")[5].strip() for line in lines[2:8]}
+    arguments = ["--status", "--out-dir", str(tmp_path)]
+
+    def missing(*tables: str) -> dict[str, str]:
+        assert run_script(run_all.main, [*arguments, *tables]) == 0
+        rows = [line.split("|") for line in capsys.readouterr().out.splitlines()[2:]]
+        return {row[1].strip(): row[5].strip() for row in rows if len(row) > 5}
+
+    counts = missing("--tables", "2", "3", "4", "5", "6")
     # Table 2: 2 data sets x (untrained + 3 heads x 2 sizes); 3 to 5: untrained + 3 heads x values.
     assert counts == {
         "Table 2": "14",
@@ -32,6 +37,10 @@ def test_status_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         # All four ablations contain Table 2's small heads on CIFAR-100.
         "all, shared cells once": str(14 + 9 + 18 + 9),
     }
+    every = missing()
+    assert counts.items() - every.items() == {("all, shared cells once", "50")}
+    assert every.keys() - counts.keys() == {"Controls", "Robustness"}
+    assert int(every["all, shared cells once"]) > 50
     assert not list(tmp_path.glob("**/*.json"))
 
 
