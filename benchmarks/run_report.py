@@ -19,6 +19,7 @@ from pathlib import Path
 
 from df_heads.benchmarks import (
     run_controls,
+    run_robustness,
     run_speed,
     run_table1,
     run_table2,
@@ -47,6 +48,7 @@ SCRIPTS: Scripts = {
     "run_table5": run_table5,
     "run_table6": run_table6,
     "run_controls": run_controls,
+    "run_robustness": run_robustness,
     "run_tuning": run_tuning,
     "run_theory": run_theory,
     "run_speed": run_speed,

@@ -142,7 +142,11 @@ def table(args: argparse.Namespace, results: ResultFolder) -> str:
     texts = {name: stored_text(name, args, results, kind) for name in args.parts}
     if set(texts.values()) == {NOT_RUN}:
         return NOT_RUN
-    return "\n\n".join(f"{name}: {text}" for name, text in texts.items())
+    # A table must start its own paragraph.
+    return "\n\n".join(
+        f"{name}: {text}" if text == NOT_RUN else f"{name}:\n\n{text}"
+        for name, text in texts.items()
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ SNIPPETS = re.findall(r"<!-- test: this snippet is executed -->\n```python\n(.*?
 
 
 def test_there_are_snippets() -> None:
-    assert len(SNIPPETS) == 7
+    assert len(SNIPPETS) == 8
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)

@@ -83,7 +83,7 @@ def _x_transformers(head: TransformerProjectionHead, *, flash: bool) -> nn.Modul
             from x_transformers import Encoder
     except ImportError as error:
         raise InputError(
-            "--head compares with x-transformers: pip install x-transformers"
+            "The part head compares with x-transformers: pip install x-transformers"
         ) from error
     encoder = Encoder(
         dim=WIDTH,

@@ -12,7 +12,7 @@ from df_heads.benchmarks.harness.report_text import plain
 
 # Flags that decide no number, or that the experiments tell better.
 NO_BUDGET = (
-    "out_dir", "table_only", "progress", "smoke", "head", "logger", "resume", "data_dir",
+    "out_dir", "table_only", "progress", "smoke", "quick", "logger", "resume", "data_dir",
     "cache_dir", "data_note", "workers",
 )  # fmt: skip
 # Fields of Experiment that `budget` words itself, and those that every table shows.

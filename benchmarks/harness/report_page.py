@@ -21,6 +21,7 @@ from df_heads.benchmarks.harness.report_runnable import not_run
 from df_heads.benchmarks.harness.report_sections import Scripts, Section, read_sections
 from df_heads.benchmarks.harness.report_text import link, plain, relative
 from df_heads.benchmarks.harness.report_verdicts import summary
+from df_heads.benchmarks.harness.speed_parts import PARTS, result_file
 
 TITLE = "Results"
 INTRO = """Does a projection head that attends over the batch help, when, and why? This page holds
@@ -29,7 +30,7 @@ and nothing else: every table is made again by the script of the command under i
 cells have one budget, and a cell without a result file says "not run". The paper's numbers are
 those of arXiv 2403.18681, after 1000 epochs (Table 1: 200). [What was not run](#not-run) is listed
 at the end, with the commands for it."""
-WITHOUT_FIGURE = ("run_table2", "run_tuning", "run_speed")
+WITHOUT_FIGURE = ("run_table2", "run_tuning")
 
 
 def page(root: Path, page_folder: Path, scripts: Scripts) -> str:
@@ -133,6 +134,10 @@ def figure_names(section: Section) -> list[str]:
         return ["theory.png"]
     if section.script == "run_controls":
         return [f"{file_stem(f'controls-{suite}', args)}.png" for suite in args.suites]
+    if section.script == "run_speed":
+        parts = [name for name, part in PARTS.items() if part.draw]
+        drawn = {result_file(name, device) for name in parts for device in ("cpu", "cuda")}
+        return [f"{PurePath(r.name).stem}.png" for r in section.found if r.name in drawn]
     return [] if section.script in WITHOUT_FIGURE else [f"{file_stem(table, args)}.png"]
 
 

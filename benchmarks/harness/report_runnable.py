@@ -55,13 +55,18 @@ RUNNABLE = (
         for name, suite in SUITES.items()
     ),
     Runnable(
+        "Robustness",
+        "python benchmarks/run_robustness.py --seeds 0 1 2",
+        "Does a head help where labels are few or wrong, on other data, or on corrupted images?",
+    ),
+    Runnable(
         "A learning rate for each head",
         "python benchmarks/run_tuning.py --epochs 100",
     ),
     Runnable("The paper's theory on data made for it", "python benchmarks/run_theory.py"),
     Runnable(
-        "Speed and memory of the head on a GPU",
-        "python benchmarks/run_speed.py --head --device cuda",
+        "Speed of the whole training step, the head and the loss on a GPU",
+        "python benchmarks/run_speed.py --device cuda",
     ),
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from df_heads.benchmarks import run_controls, run_report, run_table3, run_table6
+from df_heads.benchmarks import run_controls, run_report, run_speed, run_table3, run_table6
 from df_heads.benchmarks.harness.cli import run_script
 from df_heads.benchmarks.harness.control_suites import SUITES
 from df_heads.benchmarks.harness.experiment import UNTRAINED, Experiment
@@ -17,6 +17,7 @@ from df_heads.benchmarks.harness.probes import probe_name
 from df_heads.benchmarks.harness.report_runnable import RUNNABLE
 from df_heads.benchmarks.harness.report_sections import parse_command
 from df_heads.benchmarks.harness.results import ResultFolder
+from df_heads.benchmarks.harness.speed_parts import PARTS, flags_of
 
 BUDGET = "--datasets digits --backbone test_resnet --image-size 16 --train-images 320 --epochs 2"
 MIXING = f"python benchmarks/run_controls.py --suites mixing {BUDGET} --seeds 0 1 2"
@@ -186,6 +187,35 @@ def test_evaluations_beside_the_runs_count_too(tmp_path: Path) -> None:
     assert "torch 2.9.0 or 2.10.0" in text
     assert f"{first.key[:4]} probes](probes/{first.name}.json)" in text
     assert text.count("12.50 |") == len(run_table6.PLACES)
+
+
+def test_speed_is_shown_with_the_figure_of_the_part_that_has_one(tmp_path: Path) -> None:
+    command = "python benchmarks/run_speed.py --parts head head-scaling --device cpu"
+    declare(tmp_path, {"title": "Speed", "command": command})
+    args = run_speed.parse(command.split()[2:])
+    timing = {"median": 1.5, "low": 1.0, "high": 2.0}
+    curve = {
+        "backends": {"MATH": 1.5},
+        "ran": ["MATH"],
+        "tokens": [16],
+        "milliseconds": [timing],
+        "memory_mib": [2.0],
+        "time_slope": 1.0,
+        "memory_slope": 1.0,
+    }
+    content = {
+        "flags": flags_of(PARTS["head-scaling"], args),
+        "curves": {"one sequence": curve},
+        "environment": {"packages": {"torch": "2.9.0"}, "hardware": "a machine"},
+    }
+    (tmp_path / "speed-head-scaling-cpu.json").write_text(json.dumps(content))
+    figure, _ = new_figure(1, 1, width=1, height=1)
+    save_figure(figure, tmp_path / "speed-head-scaling-cpu.png")
+    assert report(tmp_path) == 0
+    section = (tmp_path / "RESULTS.md").read_text().split("\n## ")[2]
+    assert "\n\nhead: not run\n\nhead-scaling:\n\n| " in section
+    assert "](speed-head-scaling-cpu.png)" in section
+    assert "1 more not run" in section
 
 
 class Tags(HTMLParser):
