@@ -19,6 +19,7 @@ from df_heads.benchmarks.harness.machine import Machine
 from df_heads.benchmarks.harness.methods import METHODS
 from df_heads.benchmarks.harness.results import ResultFolder
 from df_heads.benchmarks.harness.training import run
+from df_heads.benchmarks.harness.views import build_batches
 from df_heads.integrations.simclr import SimCLR
 
 MACHINE = Machine(accelerator="cpu", logger="none", progress=False)
@@ -307,16 +308,15 @@ def test_imbalanced_training_and_balanced_probes(
 ) -> None:
     seen: dict[str, int] = {}
 
-    class Loader(training.TwoViews):
-        def __init__(self, images: Any, labels: Any, *rest: Any, **options: Any) -> None:
-            seen["trained on"] = len(labels)
-            super().__init__(images, labels, *rest, **options)
+    def batches(experiment: Experiment, data: ImageData, workers: int) -> Any:
+        seen["trained on"] = len(data.train_labels)
+        return build_batches(experiment, data, workers)
 
     def evaluate(backbone: Any, data: ImageData, *_: Any) -> dict[str, float]:
         seen["probed with"] = len(data.train_labels)
         return {}
 
-    monkeypatch.setattr(training, "TwoViews", Loader)
+    monkeypatch.setattr(training, "build_batches", batches)
     monkeypatch.setattr(training, "evaluate", evaluate)
     tailed = dataclasses.replace(TINY, imbalance=2.0, epochs=1)
     content = run(tailed, tiny_data, ResultFolder(tmp_path), MACHINE)
