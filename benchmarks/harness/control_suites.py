@@ -179,7 +179,7 @@ def imbalances(args: argparse.Namespace) -> list[Variant]:
 
 
 def steps(_: argparse.Namespace) -> list[Variant]:
-    """The eager step, the compiled one, and the eager one on views by lightly; the cheapest head."""
+    """The eager step, the compiled one, and views by lightly, with the cheapest head."""
     settings: dict[str, dict[str, Any]] = {
         "eager": {"compiled": False, "augment": "ours"},
         "compiled": {"compiled": True, "augment": "ours"},
