@@ -154,20 +154,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parse(arguments)
     results = ResultFolder(args.out_dir)
     device = _device(args)
+    codes = [0]
     for name in [] if args.table_only else args.parts:
-        part = PARTS[name]
-        print(f"measuring: {part.help}", file=sys.stderr, flush=True)
-        content = {"flags": flags_of(part, args), **part.measure(args, device)}
-        content["environment"] = describe_environment(device.type, 1)
-        write_json(results.path / result_file(name, device.type), content)
-        if part.draw is not None:
-            stem = results.path / f"speed-{name}-{device.type}"
-            title = f"{args.precision}, {content['environment']['hardware']}"
-            print(f"Figure: {', '.join(map(str, part.draw(content, stem, title=title)))}")
+        print(f"measuring: {PARTS[name].help}", file=sys.stderr, flush=True)
+        try:
+            _measure(name, args, results, device)
+        except InputError as error:
+            # What one part cannot measure says nothing about the others.
+            print(f"error: {name}: {error}", file=sys.stderr)
+            codes.append(2)
     print(f"\n{table(args, results)}\n")
     for name in args.parts:
-        print(f"Result: {results.path / result_file(name, device.type)}")
-    return 0
+        if (file := results.path / result_file(name, device.type)).exists():
+            print(f"Result: {file}")
+    return max(codes)
+
+
+def _measure(
+    name: str, args: argparse.Namespace, results: ResultFolder, device: torch.device
+) -> None:
+    part = PARTS[name]
+    content = {"flags": flags_of(part, args), **part.measure(args, device)}
+    content["environment"] = describe_environment(device.type, 1)
+    write_json(results.path / result_file(name, device.type), content)
+    if part.draw is not None:
+        stem = results.path / f"speed-{name}-{device.type}"
+        title = f"{args.precision}, {content['environment']['hardware']}"
+        print(f"Figure: {', '.join(map(str, part.draw(content, stem, title=title)))}")
 
 
 def _device(args: argparse.Namespace) -> torch.device:

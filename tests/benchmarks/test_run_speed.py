@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,29 @@ def test_the_steps_are_measured_printed_and_stored(
         assert f"| {name} | {rate['median']:,.0f} |" in printed
     seconds = 1000 * 100_000 / whole["views_per_second"][COMPILED]["median"]
     assert f"{seconds / 3600:.2f} h" in printed
+
+
+def test_a_part_that_cannot_be_measured_does_not_stop_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise InputError("x is missing")
+
+    def works(*_: Any) -> dict[str, Any]:
+        return {key: value for key, value in STORED.items() if key != "flags"}
+
+    monkeypatch.setattr(
+        run_speed,
+        "PARTS",
+        {
+            **PARTS,
+            "head": replace(PARTS["head"], measure=fails),
+            "loss": replace(PARTS["loss"], measure=works),
+        },
+    )
+    arguments = [*LOSS, "--parts", "head", "loss", "--out-dir", str(tmp_path)]
+    assert run_script(run_speed.main, arguments) == 2
+    captured = capsys.readouterr()
+    assert "error: head: x is missing" in captured.err
+    assert "head: not run" in captured.out
+    assert json.loads((tmp_path / "speed-loss-cpu.json").read_text())["samples"] == [64, 128]
