@@ -83,9 +83,11 @@ class CompiledSimCLR(SimCLR):
     """SimCLR on batches of IndexedImages; call `take_images` before it trains.
 
     Same weights, views, loss and updates as SimCLR up to rounding, and the same checkpoints. What
-    differs: the images are on the device, both views are drawn in one compiled graph, tiny feature
-    maps go through matrix products (integrations.small_maps), NT-Xent is ChunkedNTXentLoss, which
-    never waits for the device, the optimiser is fused, and the loss is read once an epoch.
+    differs: the images are on the device, both views are drawn in one batch, tiny feature maps go
+    through matrix products (integrations.small_maps), NT-Xent is ChunkedNTXentLoss, which never
+    waits for the device, the optimiser is fused, and the loss is read once an epoch. On a GPU all
+    but the update is compiled and one CUDA graph. On a CPU nothing is compiled: Inductor's code
+    was no faster there for the backbone, and slower for the views.
     """
 
     fused_optimizer = True

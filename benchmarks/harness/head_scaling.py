@@ -41,7 +41,7 @@ def default_tokens(device: torch.device, most: int | None = None) -> tuple[list[
     most = MOST if most is None else min(most, MOST)
     if device.type == "cuda":
         return _up_to(most, step=2), _up_to(most, step=2)
-    return _up_to(min(most, MOST_IN_ONE_ON_CPU), step=2), _up_to(most, step=4)
+    return _up_to(min(most // 4, MOST_IN_ONE_ON_CPU), step=2), _up_to(most, step=4)
 
 
 def measure_scaling(

@@ -68,13 +68,17 @@ class DeviceImages(nn.Module):
 
     def forward(self, indices: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
         """Two views of the images (B,) from random numbers (2, 35, B); each (B, 3, S, S)."""
-        first, second = _views(self.images, indices, uniforms, self.augment).chunk(2)
+        # On a CPU Inductor gathers the rotated pixels again for every operation after it: slower.
+        draw = _compiled_views if indices.device.type == "cuda" else _views
+        first, second = draw(self.images, indices, uniforms, self.augment).chunk(2)
         return first, second
 
 
-@torch.compile(fullgraph=True, dynamic=False)
 def _views(images: Tensor, indices: Tensor, uniforms: Tensor, augment: SimCLRAugment) -> Tensor:
     """Both views in one batch, (2 B, 3, S, S): half the launches of two."""
     chosen = images.index_select(0, indices).repeat(2, 1, 1, 1)
     parameters = augment.parameters_from(uniforms.transpose(0, 1).flatten(1), *images.shape[2:])
     return augment.transform(chosen, parameters)
+
+
+_compiled_views = torch.compile(_views, fullgraph=True, dynamic=False)

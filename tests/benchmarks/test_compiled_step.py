@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from df_heads.benchmarks.harness import indexed_images, training
+from df_heads.benchmarks.harness import training
 from df_heads.benchmarks.harness.compiled_step import CompiledSimCLR
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
@@ -32,12 +32,6 @@ EAGER = Experiment(
 COMPILED = dataclasses.replace(EAGER, compiled=True)
 
 
-@pytest.fixture
-def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same graph of the views without Inductor, which takes a while to build."""
-    monkeypatch.setattr(indexed_images, "_views", indexed_images._views.__wrapped__)
-
-
 def losses(results: ResultFolder, experiment: Experiment) -> list[float]:
     lines = results.file(experiment).with_suffix(".curve.csv").read_text().splitlines()
     return [float(row["train_loss"]) for row in csv.DictReader(lines)]
@@ -49,7 +43,6 @@ def weights(results: ResultFolder, experiment: Experiment) -> dict[str, torch.Te
     return state
 
 
-@pytest.mark.usefixtures("uncompiled")
 def test_trains_as_the_eager_step_does(tmp_path: Path, tiny_data: ImageData) -> None:
     results = ResultFolder(tmp_path)
     for experiment in (EAGER, COMPILED):
@@ -64,7 +57,6 @@ def test_trains_as_the_eager_step_does(tmp_path: Path, tiny_data: ImageData) -> 
             assert (compiled[name] - value).abs().max() <= 0.02 * moved + 1e-6, name
 
 
-@pytest.mark.usefixtures("uncompiled")
 def test_goes_on_where_it_was_interrupted(
     tmp_path: Path, tiny_data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +77,6 @@ def test_goes_on_where_it_was_interrupted(
         assert torch.equal(value, weights(parts, COMPILED)[name]), name
 
 
-@pytest.mark.usefixtures("uncompiled")
 def test_both_views_are_those_of_the_eager_step(tiny_data: ImageData) -> None:
     augment = build_augment(EAGER)
     images = DeviceImages(tiny_data.train_images, augment)
@@ -125,7 +116,6 @@ def test_what_cannot_be_compiled_is_refused(changes: dict[str, Any], message: st
 def test_bad_losses_stop_it(
     tmp_path: Path, tiny_data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexed_images, "_views", indexed_images._views.__wrapped__)
     monkeypatch.setattr(
         CompiledSimCLR, "loss", lambda self, views: self(views[0]).sum() * float("nan")
     )

@@ -98,5 +98,5 @@ def test_sizes_of_the_scaling() -> None:
     assert chunked == [1024, 4096, 16_384, 65_536]
     whole, chunked = head_scaling.default_tokens(torch.device("cuda"))
     assert whole == chunked == [1024 * 2**k for k in range(7)]
-    assert head_scaling.default_tokens(CPU, 8192)[1] == [1024, 4096]
+    assert head_scaling.default_tokens(CPU, 8192) == ([1024, 2048], [1024, 4096])
     assert head_scaling.default_tokens(CPU, 10**6)[1][-1] == 65_536

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from df_heads.benchmarks import run_speed
-from df_heads.benchmarks.harness import indexed_images
 from df_heads.benchmarks.harness.cli import run_script
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.results import ResultFolder
@@ -96,10 +95,8 @@ def test_a_file_of_other_flags_or_a_damaged_one_is_refused(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_the_steps_are_measured_printed_and_stored(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Inductor takes half a minute and more; test_augment has it.
-    monkeypatch.setattr(indexed_images, "_views", indexed_images._views.__wrapped__)
     arguments = ["--parts", "step", "--backbone", "test_resnet", "--heads", "feedforward-small"]
     arguments += ["--batch-size", "4", "--steps", "1", "--step-repeats", "2", "--workers", "1"]
     arguments += ["--device", "cpu", "--out-dir", str(tmp_path)]
@@ -107,13 +104,16 @@ def test_the_steps_are_measured_printed_and_stored(
     content = json.loads((tmp_path / "speed-step-cpu.json").read_text())
     whole, alone = content["whole_step"]["feedforward-small"], content["views_alone"]
     optional = {KORNIA} if content["kornia"] else set()
-    assert alone["views_per_second"].keys() == {LIGHTLY, EAGER, COMPILED} | optional
+    assert alone["views_per_second"].keys() == {LIGHTLY, EAGER} | optional
+    assert alone["ours"] == EAGER
+    assert whole["ours"] == COMPILED
     assert whole["views_per_second"].keys() == (
         {LIGHTLY, EAGER, COMPILED, LIGHTNING, BACKBONE, FAST_BACKBONE} | optional
     )
     assert whole["ours_over"].keys() == {*COMPARED, LIGHTNING} - ({KORNIA} - optional)
     assert all(ratio > 0 for ratio in whole["ours_over"].values())
     printed = " ".join(capsys.readouterr().out.split())
+    assert "On a CPU nothing of the compiled step is compiled" in printed
     for name, rate in whole["views_per_second"].items():
         assert 0 < rate["low"] <= rate["median"] <= rate["high"]
         assert f"| {name} | {rate['median']:,.0f} |" in printed
