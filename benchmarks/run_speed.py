@@ -27,13 +27,12 @@ from df_heads.benchmarks.harness.speed_parts import PARTS, flags_of, result_file
 
 #: Enough repeats for a median and a range, and smaller sizes where a pass takes long.
 QUICK: Mapping[str, Any] = {
-    "batch_size": 128,
     "steps": 2,
     "step_repeats": 3,
-    "repeats": 5,
+    "repeats": 3,
     "memory_tokens": [1024, 4096],
     "scaling_repeats": 1,
-    "max_tokens": 16_384,
+    "max_tokens": 8192,
     "loss_samples": [1024, 4096],
 }
 
@@ -99,7 +98,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     head.add_argument(
         "--max-tokens",
         type=int,
-        help="stop the scaling here (default: 65536); one sequence on a CPU: a quarter, at most 8192",
+        help="stop the scaling here (default: 65536); on a CPU one sequence has at most 8192",
     )
     head.add_argument(
         "--scaling-repeats", type=int, default=3, help="of the scaling (default: %(default)s)"
