@@ -47,7 +47,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="default: all"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="few repeats: under 5 minutes on 2 CPU cores"
+        "--quick", action="store_true", help="few repeats: about 6 minutes on 2 CPU cores"
     )
     parser.add_argument(
         "--table-only", action="store_true", help="measure nothing; print what was measured"
