@@ -2,7 +2,6 @@
 
 import math
 import statistics
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ import torch
 from df_heads.benchmarks.harness.environment import describe_environment
 from df_heads.benchmarks.harness.errors import InputError
 from df_heads.benchmarks.harness.experiment import Experiment
+from df_heads.benchmarks.harness.measuring import Pass, time_in_turn
 from df_heads.benchmarks.harness.methods import build_model
 from df_heads.integrations.backbones import feature_width
 
@@ -20,8 +20,6 @@ STEP, CLOSENESS = 16, 0.03
 WIDEST = 65536
 SEARCH_PAIRS, FINAL_PAIRS = 7, 25
 _AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-
-Pass = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -141,22 +139,8 @@ def head_pass(experiment: Experiment, device: torch.device) -> Pass:
 
 def time_ratios(first: Pass, second: Pass, device: torch.device, pairs: int) -> list[float]:
     """Time of the first over that of the second, taken in turn so that drift hits both alike."""
-    for one_pass in (first, second, first, second):  # burn-in: allocations, kernel choice
-        one_pass()
-    return [_seconds(first, device) / _seconds(second, device) for _ in range(pairs)]
-
-
-def _seconds(one_pass: Pass, device: torch.device) -> float:
-    _wait(device)
-    started = time.perf_counter()
-    one_pass()
-    _wait(device)
-    return time.perf_counter() - started
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    times = time_in_turn({"first": first, "second": second}, device, repeats=pairs)
+    return [a / b for a, b in zip(times["first"], times["second"], strict=True)]
 
 
 def _precision(name: str, device: torch.device) -> AbstractContextManager[None]:
