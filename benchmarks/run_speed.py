@@ -2,7 +2,7 @@
 
     python benchmarks/run_speed.py --quick     # everything, in minutes
     python benchmarks/run_speed.py             # everything
-    python benchmarks/run_speed.py --parts step --precision bf16-mixed
+    python benchmarks/run_speed.py --parts step --precision 32-true
 
 Compared things run in turn, so that a machine that slows down slows them all; medians are shown
 with their range.
@@ -25,13 +25,11 @@ from df_heads.benchmarks.harness.report import NOT_RUN
 from df_heads.benchmarks.harness.results import ResultFolder, write_json
 from df_heads.benchmarks.harness.speed_parts import PARTS, flags_of, result_file, stored_text
 
-#: Enough repeats for a median and a range, and smaller sizes where a pass takes long.
+#: Fewer passes, still enough for a median and a range, and smaller sizes where they take long.
 QUICK: Mapping[str, Any] = {
-    "steps": 2,
-    "step_repeats": 3,
+    "steps": 1,
     "repeats": 3,
     "memory_tokens": [1024, 4096],
-    "scaling_repeats": 1,
     "max_tokens": 8192,
     "loss_samples": [1024, 4096],
 }
@@ -47,7 +45,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="default: all"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="few repeats: about 6 minutes on 2 CPU cores"
+        "--quick", action="store_true", help="fewer passes: under 5 minutes on 2 CPU cores"
     )
     parser.add_argument(
         "--table-only", action="store_true", help="measure nothing; print what was measured"
@@ -56,7 +54,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--precision",
         choices=[name for name in PRECISIONS if name != "16-mixed"],
-        default="32-true",
+        default="bf16-mixed",
         help="of the step and the head (default: %(default)s)",
     )
     parser.add_argument("--out-dir", type=Path, default=Path("runs"), help="default: %(default)s")

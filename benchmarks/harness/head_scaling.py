@@ -79,8 +79,7 @@ def measure_scaling(
 
 
 def _time(one_pass: Pass, device: torch.device, repeats: int) -> list[float]:
-    # On a CPU the kernel is warm, and a pass over many samples takes long.
-    burn_in = 2 if device.type == "cuda" else 0
+    burn_in = 2 if device.type == "cuda" else 1  # a pass over many samples takes long on a CPU
     return time_in_turn({"": one_pass}, device, repeats=repeats, burn_in=burn_in)[""]
 
 

@@ -12,7 +12,7 @@ from lightly.transforms.simclr_transform import SimCLRTransform
 from PIL import Image
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler, get_worker_info
 
 from df_heads.benchmarks.harness.augment import SimCLRAugment
 from df_heads.benchmarks.harness.compiled_step import GradientStep
@@ -27,6 +27,7 @@ IMAGE_SIZE = 32
 #: Views as SimCLR's recipe for small images has them, with the paper's rotation.
 VIEWS: dict[str, Any] = {"cj_strength": 0.5, "rr_prob": 0.5, "rr_degrees": 15.0}
 PREFETCH = 2  # batches that each worker of a DataLoader keeps ready: torch's default
+WAITING = 0.05  # of a step: more of it spent waiting for workers, and they set the speed
 
 #: Does so many steps and gives the seconds that they took.
 Block = Callable[[int], float]
@@ -161,49 +162,66 @@ def backbone_only(setup: Setup, *, compiled: bool) -> Block:
 
 def lightly_pipeline(setup: Setup, *, train: bool = True) -> Block:
     """Lightly's SimCLRTransform in a DataLoader with workers, and the eager step."""
+    pictures = _Pictures(setup.images, setup.workers)
     loader = DataLoader(
-        _Pictures(setup.images),
+        pictures,
         batch_size=setup.batch_size,
-        shuffle=True,
-        drop_last=True,
+        # Without an end, as epochs of a few batches would stop the workers at each of their ends.
+        sampler=RandomSampler(pictures, replacement=True, num_samples=2**40),
         num_workers=setup.workers,
         prefetch_factor=PREFETCH,
-        persistent_workers=True,
         pin_memory=setup.device.type == "cuda",
     )
     update = eager_update(setup, setup.model()) if train else None
-    batches = _endless(loader)
+    batches = iter(loader)
+    ready, taken, waited = PREFETCH * setup.workers, 0, 0.0
 
     def step() -> None:
-        views = [view.to(setup.device, non_blocking=True) for view in next(batches)]
+        nonlocal taken, waited
+        started = time.perf_counter()
+        batch = next(batches)
+        taken, waited = taken + 1, waited + time.perf_counter() - started
+        views = [view.to(setup.device, non_blocking=True) for view in batch]
         if update is not None:
             update(views)
 
     block = setup.timed(step)
+    starved: bool | None = None  # not known yet
 
     def steady(steps: int) -> float:
-        # What the workers had made ready while others were timed does not count.
-        block(PREFETCH * setup.workers)
-        return block(steps)
+        nonlocal starved, waited
+        # Where training waits for the workers, what they had made ready while others were timed
+        # must not count. Where they wait for it, they make one batch for each that it takes.
+        if starved is not False:
+            block(ready)
+        if starved is None:
+            waited = 0.0
+            seconds = block(setup.workers)
+            starved = waited > WAITING * seconds
+        seconds = block(steps)
+        while pictures.made.sum() < (taken + ready) * setup.batch_size:
+            time.sleep(0.01)  # or the workers would slow what is timed next
+        return seconds
 
     return steady
 
 
 class _Pictures(Dataset[list[Tensor]]):
-    def __init__(self, images: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    """PIL images; counts those that were made into views, in each worker."""
+
+    def __init__(self, images: np.ndarray[Any, np.dtype[np.uint8]], workers: int) -> None:
         self.pictures = [Image.fromarray(image.transpose(1, 2, 0)) for image in images]
         self.transform = SimCLRTransform(input_size=IMAGE_SIZE, **VIEWS)
+        made = torch.zeros(workers, dtype=torch.int64)
+        self.made = made.share_memory_()  # type: ignore[no-untyped-call]
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __getitem__(self, index: int) -> list[Tensor]:
-        return cast(list[Tensor], self.transform(self.pictures[index]))
-
-
-def _endless(loader: DataLoader[Any]) -> Iterator[list[Tensor]]:
-    while True:
-        yield from loader
+        views = cast(list[Tensor], self.transform(self.pictures[index]))
+        self.made[cast(Any, get_worker_info()).id] += 1
+        return views
 
 
 def _orders(setup: Setup) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:

@@ -30,7 +30,6 @@ BACKBONE, FAST_BACKBONE = "backbone alone, eager", "backbone alone, compiled"
 COMPARED = (LIGHTLY, KORNIA, EAGER, FAST_BACKBONE)
 CIFAR_VIEWS = 100_000  # two views of each of CIFAR's training images
 EPOCHS = 1000  # the paper's
-BURN_IN = 3
 NOT_COMPILED = (
     "On a CPU nothing of the compiled step is compiled, as Inductor's code was no faster: there it "
     "is the same step with tiny maps as matrix products, NT-Xent in row chunks and a fused update."
@@ -96,13 +95,17 @@ def _whole_steps(setup: Setup) -> dict[str, Block]:
 def _rates(blocks: Mapping[str, Block], setup: Setup, repeats: int, steps: int) -> Rates:
     """Views per second of each repeat of each block, taken in turn, so that drift hits all."""
     for block in blocks.values():
-        block(BURN_IN if setup.device.type == "cuda" else 1)
+        block(_burn_in(setup))
     views = 2 * setup.batch_size * steps
     rates: Rates = {name: [] for name in blocks}
     for _ in range(repeats):
         for name, block in blocks.items():
             rates[name].append(views / block(steps))
     return rates
+
+
+def _burn_in(setup: Setup) -> int:
+    return 3 if setup.device.type == "cuda" else 1
 
 
 def _content(rates: Rates, others: Sequence[str]) -> dict[str, Any]:
@@ -152,11 +155,12 @@ def _in_lightning(setup: Setup) -> Block:
     images = DeviceImages(setup.images, augment)
     model = CompiledSimCLR(setup.backbone, cast(Any, setup.head), learning_rate=0.01)
     model.take_images(images)
+    burn_in = _burn_in(setup)  # a Trainer starts in every block
 
     def block(steps: int) -> float:
-        clock = _Clock(BURN_IN, setup.wait)
+        clock = _Clock(burn_in, setup.wait)
         trainer = Trainer(
-            max_steps=BURN_IN + steps,
+            max_steps=burn_in + steps,
             accelerator="gpu" if setup.device.type == "cuda" else "cpu",
             devices=1,
             precision=cast(Any, setup.precision),
@@ -180,7 +184,7 @@ def steps_text(content: Mapping[str, Any]) -> str:
         f"{content['backbone']}, images of 32 x 32, {content['batch_size']} images a step "
         f"({2 * content['batch_size']} views), {content['precision']}; lightly's pipeline with "
         f"{content['workers']} workers. Median of {content['repeats']} blocks of "
-        f"{content['steps']} steps, taken in turn.",
+        f"{content['steps']} step{'s' * (content['steps'] > 1)}, taken in turn.",
         "The views alone:",
         _table(alone, epochs=False),
     ]
