@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from df_heads.benchmarks.harness.plots import COLORS, new_figure, save_with_vectors
+from df_heads.benchmarks.harness.plots import COLORS, draw_means, new_figure, save_with_vectors
 from df_heads.benchmarks.harness.statistics import summarize
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 5.0, 3.6
@@ -102,20 +102,7 @@ def _draw(
 ) -> None:
     run = [(move(x), summary) for x, values in curve.ours if (summary := summarize(values))]
     run.sort(key=lambda point: point[0])
-    halves = [
-        0.0 if summary.interval is None else summary.interval[1] - summary.mean
-        for _, summary in run
-    ]
-    axis.errorbar(
-        [x for x, _ in run],
-        [summary.mean for _, summary in run],
-        yerr=halves if any(halves) else None,
-        label=curve.label if run else f"{curve.label} (not run)",
-        color=color,
-        marker="o",
-        linestyle="-" if joined else "none",
-        capsize=3,
-    )
+    draw_means(axis, run, label=curve.label, color=color, linestyle="-" if joined else "none")
     if curve.paper:
         axis.plot(
             [move(x) for x, _ in sorted(curve.paper)],

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from df_heads.benchmarks.harness.plots import COLORS, new_figure, save_with_vectors
+from df_heads.benchmarks.harness.plots import COLORS, draw_means, new_figure, save_with_vectors
 from df_heads.benchmarks.harness.statistics import Summary
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 6.5, 3.8
@@ -56,22 +55,8 @@ def draw_gains(stem: Path, panels: Sequence[GainPanel]) -> list[Path]:
         axis.axhline(0, color="0.6", linewidth=0.8, zorder=0)
         for number, gains in enumerate(panel.gains):
             aside = _APART * (number - (len(panel.gains) - 1) / 2)
-            _draw(axis, gains, aside, COLORS[number % len(COLORS)])
+            run = [(x + aside, value) for x, value in enumerate(gains.values) if value is not None]
+            draw_means(axis, run, label=gains.label, color=COLORS[number % len(COLORS)])
         if panel.gains:
             axis.legend(fontsize="small", frameon=False)
     return save_with_vectors(figure, stem)
-
-
-def _draw(axis: Any, gains: Gains, aside: float, color: str) -> None:
-    run = [(x + aside, value) for x, value in enumerate(gains.values) if value is not None]
-    halves = [0.0 if value.interval is None else value.interval[1] - value.mean for _, value in run]
-    axis.errorbar(
-        [x for x, _ in run],
-        [value.mean for _, value in run],
-        yerr=halves if any(halves) else None,
-        label=gains.label if run else f"{gains.label} (not run)",
-        color=color,
-        marker="o",
-        linestyle="none",
-        capsize=3,
-    )

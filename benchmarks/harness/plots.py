@@ -1,9 +1,11 @@
 """Figures: one place for the style, the colours and the missing matplotlib."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from df_heads.benchmarks.harness.errors import InputError
+from df_heads.benchmarks.harness.statistics import Summary
 
 #: Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -32,6 +34,28 @@ def new_figure(rows: int, columns: int, *, width: float, height: float) -> tuple
         axis.spines[["top", "right"]].set_visible(False)
         axis.title.set_fontsize("medium")
     return figure, axes
+
+
+def draw_means(
+    axis: Any,
+    points: Sequence[tuple[float, Summary]],
+    *,
+    label: str,
+    color: str,
+    linestyle: str = "none",
+) -> None:
+    """Draw (x, summary) points with their 95 % t intervals; without points the legend says so."""
+    halves = [0.0 if s.interval is None else s.interval[1] - s.mean for _, s in points]
+    axis.errorbar(
+        [x for x, _ in points],
+        [summary.mean for _, summary in points],
+        yerr=halves if any(halves) else None,
+        label=label if points else f"{label} (not run)",
+        color=color,
+        marker="o",
+        linestyle=linestyle,
+        capsize=3,
+    )
 
 
 def save_figure(figure: Any, file: Path) -> None:
