@@ -28,6 +28,7 @@ from df_heads.benchmarks.harness.speed_parts import PARTS, flags_of, result_file
 #: Fewer passes, still enough for a median and a range, and smaller sizes where they take long.
 QUICK: Mapping[str, Any] = {
     "steps": 1,
+    "step_repeats": 4,
     "repeats": 3,
     "memory_tokens": [1024, 4096],
     "max_tokens": 8192,

@@ -66,7 +66,7 @@ def test_bad_input_gets_one_sentence(
 def test_quick_measures_everything_with_fewer_repeats() -> None:
     usual, quick = run_speed.parse([]), run_speed.parse(["--quick"])
     assert quick.parts == list(PARTS)
-    for name in ("steps", "repeats"):
+    for name in ("steps", "step_repeats", "repeats"):
         assert 0 < getattr(quick, name) < getattr(usual, name)
     assert run_speed.parse(["--quick", "--repeats", "9"]).repeats == 9
 
