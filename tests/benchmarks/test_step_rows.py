@@ -38,10 +38,11 @@ def test_workers_that_wait_for_training_are_not_drained(monkeypatch: pytest.Monk
     def update(views: list[Tensor]) -> None:
         nonlocal updates
         updates += 1
-        time.sleep(0.1)
+        time.sleep(0.2)
 
     monkeypatch.setattr(step_rows, "SimCLRTransform", transform(0))
     monkeypatch.setattr(step_rows, "eager_update", lambda *_: update)
+    monkeypatch.setattr(step_rows, "WAITING", 0.5)  # a busy machine makes workers late
     block = lightly_pipeline(SETUP)
     block(1)
     assert updates == PREFETCH + 1 + 1  # what was ready, one for each worker to see who waits, one
