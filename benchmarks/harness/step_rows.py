@@ -162,26 +162,11 @@ def backbone_only(setup: Setup, *, compiled: bool) -> Block:
 
 def lightly_pipeline(setup: Setup, *, train: bool = True) -> Block:
     """Lightly's SimCLRTransform in a DataLoader with workers, and the eager step."""
-    pictures = _Pictures(setup.images, setup.workers)
-    loader = DataLoader(
-        pictures,
-        batch_size=setup.batch_size,
-        # Without an end, as epochs of a few batches would stop the workers at each of their ends.
-        sampler=RandomSampler(pictures, replacement=True, num_samples=2**40),
-        num_workers=setup.workers,
-        prefetch_factor=PREFETCH,
-        pin_memory=setup.device.type == "cuda",
-    )
+    workers = _Workers(setup)
     update = eager_update(setup, setup.model()) if train else None
-    batches = iter(loader)
-    ready, taken, waited = PREFETCH * setup.workers, 0, 0.0
 
     def step() -> None:
-        nonlocal taken, waited
-        started = time.perf_counter()
-        batch = next(batches)
-        taken, waited = taken + 1, waited + time.perf_counter() - started
-        views = [view.to(setup.device, non_blocking=True) for view in batch]
+        views = [view.to(setup.device, non_blocking=True) for view in workers.batch()]
         if update is not None:
             update(views)
 
@@ -189,21 +174,59 @@ def lightly_pipeline(setup: Setup, *, train: bool = True) -> Block:
     starved: bool | None = None  # not known yet
 
     def steady(steps: int) -> float:
-        nonlocal starved, waited
+        nonlocal starved
         # Where training waits for the workers, what they had made ready while others were timed
         # must not count. Where they wait for it, they make one batch for each that it takes.
         if starved is not False:
-            block(ready)
+            block(workers.ready)
         if starved is None:
-            waited = 0.0
+            workers.waited = 0.0
             seconds = block(setup.workers)
-            starved = waited > WAITING * seconds
+            starved = workers.waited > WAITING * seconds
         seconds = block(steps)
-        while pictures.made.sum() < (taken + ready) * setup.batch_size:
-            time.sleep(0.01)  # or the workers would slow what is timed next
+        workers.rest()
         return seconds
 
     return steady
+
+
+class _Workers:
+    """Processes that make batches by lightly's transform, without an end.
+
+    Attributes:
+        ready: Batches that they keep ready.
+        waited: Seconds that `batch` has waited for them.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.ready = PREFETCH * setup.workers
+        self.waited = 0.0
+        self._asked = self.ready * setup.batch_size  # images
+        self._batch_size = setup.batch_size
+        self._pictures = _Pictures(setup.images, setup.workers)
+        loader = DataLoader(
+            self._pictures,
+            batch_size=setup.batch_size,
+            # Epochs of a few batches would stop the workers at each of their ends.
+            sampler=RandomSampler(self._pictures, replacement=True, num_samples=2**40),
+            num_workers=setup.workers,
+            prefetch_factor=PREFETCH,
+            pin_memory=setup.device.type == "cuda",
+        )
+        self._batches = iter(loader)
+
+    def batch(self) -> list[Tensor]:
+        """Two views of a batch."""
+        started = time.perf_counter()
+        views = next(self._batches)
+        self.waited += time.perf_counter() - started
+        self._asked += self._batch_size
+        return cast(list[Tensor], views)
+
+    def rest(self) -> None:
+        """Wait until they have nothing to do, so that they do not slow what is timed next."""
+        while self._pictures.made.sum() < self._asked:
+            time.sleep(0.01)
 
 
 class _Pictures(Dataset[list[Tensor]]):
