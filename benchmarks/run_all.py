@@ -25,12 +25,12 @@ from df_heads.benchmarks import (
     run_table5,
     run_table6,
 )
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.errors import InputError
-from df_heads.benchmarks.harness.jobs import Job
-from df_heads.benchmarks.harness.machine import is_first_process
-from df_heads.benchmarks.harness.results import ResultFolder
-from df_heads.benchmarks.harness.status import status_text
+from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.machine import is_first_process
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.plan.status import status_text
+from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.sweep.jobs import Job
 
 
 class TableScript(Protocol):

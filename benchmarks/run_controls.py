@@ -15,19 +15,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from df_heads.benchmarks.harness import cells
-from df_heads.benchmarks.harness.cli import machine_from, run_script
-from df_heads.benchmarks.harness.control_plot import draw_suite
-from df_heads.benchmarks.harness.control_suites import FEEDFORWARD, SUITES, TRANSFORMER
-from df_heads.benchmarks.harness.control_table import head_name, places, suite_jobs, suite_table
-from df_heads.benchmarks.harness.equal_time import measure_equal_time
-from df_heads.benchmarks.harness.errors import InputError
-from df_heads.benchmarks.harness.experiment import Experiment
-from df_heads.benchmarks.harness.jobs import Job
-from df_heads.benchmarks.harness.machine import is_first_process
-from df_heads.benchmarks.harness.paper import ABLATION_DATASET, ABLATION_SIZE
-from df_heads.benchmarks.harness.results import ResultFolder
-from df_heads.benchmarks.harness.table_script import run_table
+from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.base.machine import is_first_process
+from df_heads.benchmarks.harness.base.paper import ABLATION_DATASET, ABLATION_SIZE
+from df_heads.benchmarks.harness.plan import cells
+from df_heads.benchmarks.harness.plan.control_plot import draw_suite
+from df_heads.benchmarks.harness.plan.control_suites import FEEDFORWARD, SUITES, TRANSFORMER
+from df_heads.benchmarks.harness.plan.control_table import (
+    head_name,
+    places,
+    suite_jobs,
+    suite_table,
+)
+from df_heads.benchmarks.harness.plan.flags import machine_from, run_script
+from df_heads.benchmarks.harness.plan.table_script import run_table
+from df_heads.benchmarks.harness.speed.equal_time import measure_equal_time
+from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.sweep.jobs import Job
 
 # The backbone of the smoke has one stem only, to compile takes longer than all the rest, and the
 # cell of equal step time is not timed.

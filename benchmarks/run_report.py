@@ -30,12 +30,12 @@ from df_heads.benchmarks import (
     run_theory,
     run_tuning,
 )
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.errors import InputError
-from df_heads.benchmarks.harness.report_html import to_html
-from df_heads.benchmarks.harness.report_page import page
-from df_heads.benchmarks.harness.report_sections import Scripts
-from df_heads.benchmarks.harness.results import write_text
+from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.report.html import to_html
+from df_heads.benchmarks.harness.report.page import page
+from df_heads.benchmarks.harness.report.sections import Scripts
+from df_heads.benchmarks.harness.store.results import write_text
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -16,23 +16,24 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from df_heads.benchmarks.harness import cells
-from df_heads.benchmarks.harness.cli import names, run_script
-from df_heads.benchmarks.harness.experiment import Experiment
-from df_heads.benchmarks.harness.gain_plot import GainPanel, Gains, draw_gains
-from df_heads.benchmarks.harness.images import DATASETS
-from df_heads.benchmarks.harness.jobs import Job
-from df_heads.benchmarks.harness.results import ResultFolder
-from df_heads.benchmarks.harness.robustness import INVERTED
-from df_heads.benchmarks.harness.robustness_table import (
+from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.base.names import BASELINE, family, size_of
+from df_heads.benchmarks.harness.data.images import DATASETS
+from df_heads.benchmarks.harness.evaluate.robustness import INVERTED
+from df_heads.benchmarks.harness.plan import cells
+from df_heads.benchmarks.harness.plan.flags import names, run_script
+from df_heads.benchmarks.harness.plan.table_script import run_table
+from df_heads.benchmarks.harness.plots.gains import GainPanel, Gains, draw_gains
+from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.sweep.jobs import Job
+from df_heads.benchmarks.harness.tables.accuracy import REFERENCES, FilledRow, Load, Row
+from df_heads.benchmarks.harness.tables.robustness import (
     ACCURACY,
     NOTE,
     by_setting,
     robustness_tables,
     settings,
 )
-from df_heads.benchmarks.harness.table_script import run_table
-from df_heads.benchmarks.harness.tables import REFERENCES, FilledRow, Load, Row
 
 #: The domain shift of each data set that has a natural one.
 TARGETS = {"cifar10": "cifar100", "cifar100": "cifar10", "digits": INVERTED}
@@ -127,14 +128,14 @@ def _gains(lines: Sequence[Row], size: str, load: Load) -> list[Gains]:
         by_head.setdefault(row.head, []).append(FilledRow(row, load))
     return [
         Gains(
-            f"{cells.family(head)} over {title}",
+            f"{family(head)} over {title}",
             [a.gain(ACCURACY, b) for a, b in zip(ours, theirs, strict=True)],
         )
         for head, ours in by_head.items()
         for reference, title in REFERENCES.items()
         # The baseline itself is over nothing: its gain is the other's with the sign turned.
-        if cells.size_of(head) == size
-        and cells.family(head) not in (reference, cells.BASELINE)
+        if size_of(head) == size
+        and family(head) not in (reference, BASELINE)
         and (theirs := by_head.get(f"{reference}-{size}"))
     ]
 

@@ -18,12 +18,12 @@ from typing import Any
 import torch
 
 from df_heads import HEAD_PRESETS
-from df_heads.benchmarks.harness.cli import PRECISIONS, names, run_script
-from df_heads.benchmarks.harness.environment import describe_environment
-from df_heads.benchmarks.harness.errors import InputError
-from df_heads.benchmarks.harness.report import NOT_RUN
-from df_heads.benchmarks.harness.results import ResultFolder, write_json
-from df_heads.benchmarks.harness.speed_parts import PARTS, flags_of, result_file, stored_text
+from df_heads.benchmarks.harness.base.environment import describe_environment
+from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.text_table import NOT_RUN
+from df_heads.benchmarks.harness.plan.flags import PRECISIONS, names, run_script
+from df_heads.benchmarks.harness.speed.parts import PARTS, flags_of, result_file, stored_text
+from df_heads.benchmarks.harness.store.results import ResultFolder, write_json
 
 #: Fewer passes, still enough for a median and a range, and smaller sizes where they take long.
 QUICK: Mapping[str, Any] = {

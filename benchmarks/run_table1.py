@@ -16,9 +16,19 @@ from dataclasses import replace
 
 import numpy as np
 
-import df_heads.benchmarks.harness.cnn4  # noqa: F401  (makes the backbone known)
-from df_heads.benchmarks.harness.callbacks import TrainingDivergedError
-from df_heads.benchmarks.harness.cli import (
+import df_heads.benchmarks.harness.train.cnn4  # noqa: F401  (makes the backbone known)
+from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
+from df_heads.benchmarks.harness.base.statistics import summarize
+from df_heads.benchmarks.harness.base.text_table import markdown_table, percent
+from df_heads.benchmarks.harness.data.images import DATASETS
+from df_heads.benchmarks.harness.evaluate.fusion import (
+    FusionResult,
+    has_snapshots,
+    load_fusion,
+    measure_run,
+)
+from df_heads.benchmarks.harness.plan.flags import (
     add_shared_flags,
     experiment_from,
     machine_from,
@@ -26,22 +36,12 @@ from df_heads.benchmarks.harness.cli import (
     run_script,
     source_from,
 )
-from df_heads.benchmarks.harness.experiment import Experiment
-from df_heads.benchmarks.harness.fusion_plots import draw_maps, draw_measures, measure
-from df_heads.benchmarks.harness.fusion_results import (
-    FusionResult,
-    has_snapshots,
-    load_fusion,
-    measure_run,
-)
-from df_heads.benchmarks.harness.images import DATASETS
-from df_heads.benchmarks.harness.machine import Machine, is_first_process
-from df_heads.benchmarks.harness.plots import require_matplotlib
-from df_heads.benchmarks.harness.report import markdown_table, percent
-from df_heads.benchmarks.harness.results import ResultFolder, collapsed
-from df_heads.benchmarks.harness.statistics import summarize
-from df_heads.benchmarks.harness.sweep import DataSource
-from df_heads.benchmarks.harness.training import run
+from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
+from df_heads.benchmarks.harness.plots.fusion import draw_maps, draw_measures, measure
+from df_heads.benchmarks.harness.store.results import ResultFolder, collapsed
+from df_heads.benchmarks.harness.sweep.missing import DataSource
+from df_heads.benchmarks.harness.sweep.run import run
+from df_heads.benchmarks.harness.train.callbacks import TrainingDivergedError
 from df_heads.fusion import FusionSummary
 
 HEADS = ("transformer", "transformer-tied", "transformer-uniform")

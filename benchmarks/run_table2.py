@@ -12,15 +12,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from df_heads.benchmarks.harness import cells
-from df_heads.benchmarks.harness.cells import cell, family, size_of
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.experiment import UNTRAINED
-from df_heads.benchmarks.harness.jobs import Job
-from df_heads.benchmarks.harness.paper import PAPER_METHOD, TABLE2
-from df_heads.benchmarks.harness.results import ResultFolder
-from df_heads.benchmarks.harness.table_script import run_table
-from df_heads.benchmarks.harness.tables import SUPERVISED, UNSUPERVISED, Row, both_tables
+from df_heads.benchmarks.harness.base.experiment import UNTRAINED
+from df_heads.benchmarks.harness.base.names import SIZES, family, size_of
+from df_heads.benchmarks.harness.base.paper import PAPER_METHOD, TABLE2
+from df_heads.benchmarks.harness.plan import cells
+from df_heads.benchmarks.harness.plan.cells import cell
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.plan.table_script import run_table
+from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.sweep.jobs import Job
+from df_heads.benchmarks.harness.tables.accuracy import SUPERVISED, UNSUPERVISED, Row, both_tables
 
 SMOKE = {
     "datasets": ["digits"],
@@ -37,7 +38,7 @@ SMOKE = {
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = cells.table_parser(__doc__, datasets=["cifar10", "cifar100"], sizes=cells.SIZES)
+    parser = cells.table_parser(__doc__, datasets=["cifar10", "cifar100"], sizes=SIZES)
     return cells.parse_with_smoke(parser, arguments, SMOKE)
 
 

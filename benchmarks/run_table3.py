@@ -9,9 +9,9 @@ Running it again does only what is missing.
 
 import sys
 
-from df_heads.benchmarks.harness.ablation import Ablation
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.paper import TABLE3, TABLE3_HOURS
+from df_heads.benchmarks.harness.base.paper import TABLE3, TABLE3_HOURS
+from df_heads.benchmarks.harness.plan.ablation import Ablation
+from df_heads.benchmarks.harness.plan.flags import run_script
 
 ABLATION = Ablation(
     name="table3",

@@ -8,9 +8,9 @@ Running it again does only what is missing.
 
 import sys
 
-from df_heads.benchmarks.harness.ablation import Ablation
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.paper import TABLE4
+from df_heads.benchmarks.harness.base.paper import TABLE4
+from df_heads.benchmarks.harness.plan.ablation import Ablation
+from df_heads.benchmarks.harness.plan.flags import run_script
 
 ABLATION = Ablation(
     name="table4",

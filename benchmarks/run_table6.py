@@ -15,17 +15,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from df_heads.benchmarks.harness import cells
-from df_heads.benchmarks.harness.ablation import of_the_papers_ablations
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.curve_plot import Curve, Panel, draw_curves
-from df_heads.benchmarks.harness.experiment import Experiment
-from df_heads.benchmarks.harness.jobs import Job
-from df_heads.benchmarks.harness.paper import ABLATION_DATASET, ABLATION_SIZE, TABLE6
-from df_heads.benchmarks.harness.probes import DEPTHS, LOCATIONS, probe_name
-from df_heads.benchmarks.harness.results import ResultFolder
-from df_heads.benchmarks.harness.table_script import run_table
-from df_heads.benchmarks.harness.tables import SUPERVISED, FilledRow, Row, both_tables
+from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.base.names import family
+from df_heads.benchmarks.harness.base.paper import ABLATION_DATASET, ABLATION_SIZE, TABLE6
+from df_heads.benchmarks.harness.evaluate.probes import DEPTHS, LOCATIONS, probe_name
+from df_heads.benchmarks.harness.plan import cells
+from df_heads.benchmarks.harness.plan.ablation import of_the_papers_ablations
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.plan.table_script import run_table
+from df_heads.benchmarks.harness.plots.curves import Curve, Panel, draw_curves
+from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.sweep.jobs import Job
+from df_heads.benchmarks.harness.tables.accuracy import SUPERVISED, FilledRow, Row, both_tables
 
 PLACES = [(location, depth) for location in LOCATIONS for depth in DEPTHS]
 
@@ -38,7 +39,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def row(args: argparse.Namespace, dataset: str, head: str, location: str, depth: int) -> Row:
     """One classifier on one kind of features of one head."""
-    printed = TABLE6.get((cells.family(head), depth, location))
+    printed = TABLE6.get((family(head), depth, location))
     theirs = of_the_papers_ablations(args, dataset, head)
     return Row(
         (dataset, location, str(depth)),

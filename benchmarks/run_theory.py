@@ -17,17 +17,17 @@ from typing import Any, NamedTuple
 
 from tqdm.auto import tqdm
 
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.environment import describe_environment
-from df_heads.benchmarks.harness.errors import InputError
-from df_heads.benchmarks.harness.plots import require_matplotlib
-from df_heads.benchmarks.harness.report import NOT_RUN
-from df_heads.benchmarks.harness.results import ResultFolder, write_json
-from df_heads.benchmarks.harness.subspaces import Setting
-from df_heads.benchmarks.harness.theory_conclusions import conclusions
-from df_heads.benchmarks.harness.theory_measures import Measured, measure
-from df_heads.benchmarks.harness.theory_plot import draw_theory
-from df_heads.benchmarks.harness.theory_table import Runs, Sweep, caption, theory_table
+from df_heads.benchmarks.harness.base.environment import describe_environment
+from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.text_table import NOT_RUN
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
+from df_heads.benchmarks.harness.store.results import ResultFolder, write_json
+from df_heads.benchmarks.harness.theory.conclusions import conclusions
+from df_heads.benchmarks.harness.theory.measures import Measured, measure
+from df_heads.benchmarks.harness.theory.plot import draw_theory
+from df_heads.benchmarks.harness.theory.subspaces import Setting
+from df_heads.benchmarks.harness.theory.table import Runs, Sweep, caption, theory_table
 
 BASE = Setting()
 NOISE = (0.0, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3)

@@ -14,15 +14,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from df_heads.benchmarks.harness import cells
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.errors import InputError
-from df_heads.benchmarks.harness.experiment import Experiment
-from df_heads.benchmarks.harness.jobs import Job
-from df_heads.benchmarks.harness.machine import is_first_process
-from df_heads.benchmarks.harness.results import ResultFolder, write_json
-from df_heads.benchmarks.harness.table_script import run_table
-from df_heads.benchmarks.harness.tuning import CRITERION, Trial, choose, notes, tuning_table
+from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.base.machine import is_first_process
+from df_heads.benchmarks.harness.plan import cells
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.plan.table_script import run_table
+from df_heads.benchmarks.harness.plan.tuning import CRITERION, Trial, choose, notes, tuning_table
+from df_heads.benchmarks.harness.store.results import ResultFolder, write_json
+from df_heads.benchmarks.harness.sweep.jobs import Job
 
 NAME = "tuning"
 RATES = (0.03, 0.1, 0.3, 0.6)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from df_heads.benchmarks.harness.images import ImageData
+from df_heads.benchmarks.harness.data.images import ImageData
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from df_heads.benchmarks import run_all, run_table2
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.jobs import Job
-from df_heads.benchmarks.harness.results import ResultFolder
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.sweep.jobs import Job
 
 QUICK = ["--datasets", "digits", "--sizes", "small", "--backbone", "test_resnet", "--epochs", "1"]
 QUICK += ["--image-size", "16", "--train-images", "100", "--batch-size", "50"]

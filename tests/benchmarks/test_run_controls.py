@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 
 from df_heads.benchmarks import run_controls, run_table2
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.control_suites import SUITES
-from df_heads.benchmarks.harness.experiment import UNTRAINED, Experiment
-from df_heads.benchmarks.harness.methods import build_model
-from df_heads.benchmarks.harness.results import ResultFolder
-from df_heads.benchmarks.harness.status import status_text
+from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
+from df_heads.benchmarks.harness.plan.control_suites import SUITES
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.plan.status import status_text
+from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.train.methods import build_model
 
 QUICK = [
     *("--datasets", "digits", "--backbone", "test_resnet", "--image-size", "16"),

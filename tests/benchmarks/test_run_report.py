@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from df_heads.benchmarks import run_controls, run_report, run_speed, run_table3, run_table6
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.control_suites import SUITES
-from df_heads.benchmarks.harness.experiment import UNTRAINED, Experiment
-from df_heads.benchmarks.harness.jobs import Job
-from df_heads.benchmarks.harness.plots import new_figure, save_figure
-from df_heads.benchmarks.harness.probes import probe_name
-from df_heads.benchmarks.harness.report_runnable import RUNNABLE
-from df_heads.benchmarks.harness.report_sections import parse_command
-from df_heads.benchmarks.harness.results import ResultFolder
-from df_heads.benchmarks.harness.speed_parts import PARTS, flags_of
+from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
+from df_heads.benchmarks.harness.evaluate.probes import probe_name
+from df_heads.benchmarks.harness.plan.control_suites import SUITES
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.plots.drawing import new_figure, save_figure
+from df_heads.benchmarks.harness.report.runnable import RUNNABLE
+from df_heads.benchmarks.harness.report.sections import parse_command
+from df_heads.benchmarks.harness.speed.parts import PARTS, flags_of
+from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.sweep.jobs import Job
 
 BUDGET = "--datasets digits --backbone test_resnet --image-size 16 --train-images 320 --epochs 2"
 MIXING = f"python benchmarks/run_controls.py --suites mixing {BUDGET} --seeds 0 1 2"

@@ -4,9 +4,10 @@ from typing import Any
 import pytest
 
 from df_heads.benchmarks import run_robustness, run_table2
-from df_heads.benchmarks.harness import gain_plot, plots
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.results import ResultFolder
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.plots import drawing as plots
+from df_heads.benchmarks.harness.plots import gains as gain_plot
+from df_heads.benchmarks.harness.store.results import ResultFolder
 
 SETTINGS = ["1 % labels", "10 % labels", "100 % labels", "20 % wrong", "40 % wrong"]
 

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from df_heads.benchmarks import run_speed
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.errors import InputError
-from df_heads.benchmarks.harness.results import ResultFolder
-from df_heads.benchmarks.harness.speed_parts import PARTS
-from df_heads.benchmarks.harness.step_speed import (
+from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.speed.parts import PARTS
+from df_heads.benchmarks.harness.speed.step_speed import (
     BACKBONE,
     COMPARED,
     COMPILED,
@@ -20,6 +19,7 @@ from df_heads.benchmarks.harness.step_speed import (
     LIGHTLY,
     LIGHTNING,
 )
+from df_heads.benchmarks.harness.store.results import ResultFolder
 
 LOSS = ["--parts", "loss", "--device", "cpu", "--loss-samples", "64", "128", "--repeats", "2"]
 TIMES = [{"median": 1.5, "low": 1.0, "high": 2.0}, {"median": 3.0, "low": 3.0, "high": 3.0}]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from df_heads.benchmarks import run_table1
-from df_heads.benchmarks.harness import fusion_results
-from df_heads.benchmarks.harness.cli import run_script
+from df_heads.benchmarks.harness.evaluate import fusion as fusion_results
+from df_heads.benchmarks.harness.plan.flags import run_script
 
 FLAGS = [
     *("--dataset", "digits", "--image-size", "16", "--batch-size", "64", "--epochs", "1"),

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from df_heads.benchmarks import run_table2
-from df_heads.benchmarks.harness.cells import cell
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.experiment import UNTRAINED
-from df_heads.benchmarks.harness.results import ResultFolder
+from df_heads.benchmarks.harness.base.experiment import UNTRAINED
+from df_heads.benchmarks.harness.plan.cells import cell
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.store.results import ResultFolder
 
 QUICK = ["--datasets", "digits", "--sizes", "small", "--backbone", "test_resnet", "--epochs", "1"]
 QUICK += [

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from df_heads.benchmarks import run_theory
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.errors import InputError
-from df_heads.benchmarks.harness.results import ResultFolder
-from df_heads.benchmarks.harness.subspaces import Setting, add_noise, draw_union
-from df_heads.benchmarks.harness.theory_blocks import block_maps
-from df_heads.benchmarks.harness.theory_conclusions import conclusions, growth
-from df_heads.benchmarks.harness.theory_measures import Measured, measure
+from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.theory.blocks import block_maps
+from df_heads.benchmarks.harness.theory.conclusions import conclusions, growth
+from df_heads.benchmarks.harness.theory.measures import Measured, measure
+from df_heads.benchmarks.harness.theory.subspaces import Setting, add_noise, draw_union
 
 SMALL = Setting(clusters=3, rank=2, samples=12, width=12)
 

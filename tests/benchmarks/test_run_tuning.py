@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from df_heads.benchmarks import run_tuning
-from df_heads.benchmarks.harness.cli import run_script
-from df_heads.benchmarks.harness.experiment import Experiment
-from df_heads.benchmarks.harness.results import ResultFolder
-from df_heads.benchmarks.harness.tuning import Trial, choose, notes, tuning_table
+from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.plan.tuning import Trial, choose, notes, tuning_table
+from df_heads.benchmarks.harness.store.results import ResultFolder
 
 
 def result(accuracy: float, loss: float = 5.0) -> dict[str, Any]:

@@ -1,0 +1,53 @@
+"""The machine that a run uses."""
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
+
+from df_heads.benchmarks.harness.base.errors import InputError
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run uses and its numbers do not depend on, but for rounding.
+
+    Attributes:
+        accelerator: "auto", "cpu" or "gpu", as in Lightning's Trainer.
+        workers: Processes that gather batches.
+        logger: "csv", "tensorboard" or "none".
+        progress: Whether to show a progress bar.
+        resume: Whether to go on from the checkpoint of an interrupted run.
+    """
+
+    accelerator: str = "auto"
+    workers: int = 0
+    logger: str = "csv"
+    progress: bool = True
+    resume: bool = True
+
+    @property
+    def device(self) -> torch.device:
+        """Where evaluation runs."""
+        if self.accelerator == "cpu" or not torch.cuda.is_available():
+            return torch.device("cpu")
+        return torch.device("cuda")
+
+    def check(self, devices: int) -> None:
+        """Raise InputError if this machine does not have the devices asked for."""
+        if self.accelerator == "gpu" and not torch.cuda.is_available():
+            raise InputError("--accelerator gpu: torch finds no GPU here; use cpu or auto.")
+        found = torch.cuda.device_count()
+        if self.device.type == "cuda" and devices > found:
+            raise InputError(f"--devices {devices} is more than the {found} GPUs found here.")
+
+
+def is_first_process() -> bool:
+    """Whether this process, of those that Lightning started, evaluates and writes."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's banners and tips off the terminal; its warnings stay."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)

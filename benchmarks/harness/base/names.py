@@ -1,0 +1,16 @@
+"""Names of heads: "<family>-<size>", such as "transformer-self-small"."""
+
+SIZES = ("small", "large")
+#: What the paper compares with, and the Transformer head with its attention switched off.
+BASELINE, CONTROL = "feedforward", "transformer-self"
+
+
+def family(head: str) -> str:
+    """A preset's name without its size; "untrained" is its own."""
+    return head.rpartition("-")[0] or head
+
+
+def size_of(head: str) -> str:
+    """A preset's size; empty for "untrained"."""
+    name, _, size = head.rpartition("-")
+    return size if name else ""

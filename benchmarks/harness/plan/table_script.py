@@ -1,0 +1,59 @@
+"""What every run_table*.py does: run what is missing, write and print the table, draw."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.machine import is_first_process
+from df_heads.benchmarks.harness.plan.cells import file_stem
+from df_heads.benchmarks.harness.plan.flags import machine_from, source_from
+from df_heads.benchmarks.harness.store.results import ResultFolder, write_text
+from df_heads.benchmarks.harness.sweep.jobs import Job
+from df_heads.benchmarks.harness.sweep.missing import run_missing
+
+TableText = Callable[[argparse.Namespace, ResultFolder], str]
+Draw = Callable[[argparse.Namespace, ResultFolder], Sequence[Path]]
+
+
+def run_table(
+    name: str,
+    args: argparse.Namespace,
+    jobs: Sequence[Job],
+    table: TableText,
+    draw: Draw | None = None,
+) -> int:
+    """Run the jobs of this shard that are missing, then write the table and the figures.
+
+    With --table-only nothing is run. Without matplotlib there is no figure, and one sentence
+    says so.
+
+    Args:
+        name: File name of the table, without its ending.
+        args: The parsed flags of `cells.table_parser`.
+        jobs: The table's cells.
+        table: Its text, from the result files.
+        draw: Writes its figures and returns their files.
+
+    Returns:
+        The exit code: 1 if a run failed.
+    """
+    results, machine = ResultFolder(args.out_dir), machine_from(args)
+    failures = []
+    if not args.table_only:
+        failures = run_missing(jobs, source_from(args), results, machine, args.shard)
+    if not is_first_process():
+        return 0
+    text = table(args, results)
+    file = results.path / f"{file_stem(name, args)}.md"
+    write_text(file, text + "\n")
+    print(f"\n{text}\n\nTable: {file}")
+    if draw is not None:
+        try:
+            print(f"Figure: {', '.join(map(str, draw(args, results)))}")
+        except InputError as error:
+            print(f"No figure: {error}", file=sys.stderr)
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    return 1 if failures else 0

@@ -1,0 +1,4 @@
+"""Figures.
+
+May import the rooms before it: base to tables.
+"""

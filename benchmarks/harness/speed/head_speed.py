@@ -1,0 +1,157 @@
+"""The head alone: its kernels, its peers and its memory."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import sdpa_kernel
+
+from df_heads.benchmarks.harness.base.text_table import markdown_table
+from df_heads.benchmarks.harness.speed.head_peers import (
+    HEAD_DIM,
+    NARROW_HEAD_DIM,
+    OURS,
+    WIDTH,
+    narrow_group,
+    small_head,
+    wide_group,
+)
+from df_heads.benchmarks.harness.speed.measuring import (
+    Pass,
+    log_slope,
+    peak_memory,
+    summary,
+    time_in_turn,
+)
+from df_heads.sdpa_backends import backends_that_run, fastest_first, time_backends
+
+
+def measure_head(
+    tokens: int,
+    memory_tokens: Sequence[int],
+    device: torch.device,
+    *,
+    repeats: int,
+    precision: str,
+) -> dict[str, Any]:
+    """Time the head against its peers and measure its memory.
+
+    Args:
+        tokens: Samples of the timed passes.
+        memory_tokens: Samples of the passes whose memory is measured.
+        device: Where.
+        repeats: Timed passes of each head.
+        precision: "32-true" or "bf16-mixed".
+
+    Raises:
+        InputError: If x-transformers is missing or a peer computes something else.
+    """
+    backends = measure_backends(tokens, device, repeats=repeats, precision=precision)
+    x = torch.randn(1, tokens, WIDTH, device=device)
+    milliseconds: dict[str, Any] = {}
+    ratios: dict[str, float] = {}
+    for shape, group in (("wide", wide_group()), ("narrow", narrow_group())):
+        modules = {f"{name} ({shape})": module.to(device) for name, module in group.items()}
+        passes = {name: head_pass(module, x, precision) for name, module in modules.items()}
+        times = time_in_turn(passes, device, repeats=repeats)
+        milliseconds |= {name: asdict(summary(values)) for name, values in times.items()}
+        ours = times[f"{OURS} ({shape})"]
+        ratios |= {
+            name: statistics.median(a / b for a, b in zip(ours, values, strict=True))
+            for name, values in times.items()
+        }
+    peaks = peak_memory(partial(our_pass, precision=precision), memory_tokens, device)
+    return {
+        "tokens": tokens,
+        "repeats": repeats,
+        "precision": precision,
+        **backends,
+        "milliseconds": milliseconds,
+        "ratio": ratios,
+        "memory_mib": dict(zip(map(str, memory_tokens), peaks, strict=True)),
+        "memory_slope": log_slope(memory_tokens, peaks),
+    }
+
+
+def measure_backends(
+    tokens: int, device: torch.device, *, repeats: int, precision: str, **options: Any
+) -> dict[str, Any]:
+    """Milliseconds of each kernel of attention, and those that run where the fastest may.
+
+    `options` are those of the head.
+    """
+    head = small_head(**options).to(device)
+    x = torch.randn(1, tokens, WIDTH, device=device)
+    with autocast(device, precision):
+        times = time_backends(head, x, repeats=repeats)
+        with sdpa_kernel(fastest_first(times), set_priority=True):
+            ran = backends_that_run(head, x)
+    return {
+        "backends": {backend.name: value for backend, value in times.items()},
+        "ran": [backend.name for backend in ran],
+    }
+
+
+def backends_line(content: dict[str, Any]) -> str:
+    """A sentence of what `measure_backends` returns."""
+    times = ", ".join(f"{name} {value:.1f} ms" for name, value in content["backends"].items())
+    return f"Kernels of attention: {times}; ran: {', '.join(content['ran'])}."
+
+
+def head_table(content: dict[str, Any]) -> str:
+    """Markdown of what `measure_head` returns."""
+    times = [
+        [
+            name,
+            f"{timing['median']:.1f}",
+            f"{timing['low']:.1f} to {timing['high']:.1f}",
+            f"{content['ratio'][name]:.3f}",
+        ]
+        for name, timing in content["milliseconds"].items()
+    ]
+    peaks = [
+        [samples, f"{peak:.0f}", f"{peak / int(samples) * 1024:.1f}"]
+        for samples, peak in content["memory_mib"].items()
+    ]
+    return "\n".join(
+        [
+            backends_line(content),
+            "",
+            f"Equal weights; wide: heads of {HEAD_DIM}, narrow: of {NARROW_HEAD_DIM}.",
+            "",
+            markdown_table(["head", "ms", "range", "ours / it, pair by pair"], times),
+            "",
+            "Peak memory of one pass beyond the weights:",
+            "",
+            markdown_table(["samples", "MiB", "KiB per sample"], peaks),
+            "",
+            f"log-log slope: {content['memory_slope']:.2f} (1 is linear, 2 is quadratic)",
+        ]
+    )
+
+
+def our_pass(tokens: int, device: torch.device, *, precision: str, **options: Any) -> Pass:
+    """One forward and backward pass of our head over so many samples."""
+    head = small_head(**options).to(device)
+    return head_pass(head, torch.randn(1, tokens, WIDTH, device=device), precision)
+
+
+def head_pass(module: nn.Module, x: Tensor, precision: str) -> Pass:
+    """One forward and backward pass of a head."""
+
+    def one_pass() -> None:
+        module.zero_grad(set_to_none=False)
+        with autocast(x.device, precision):
+            loss = module(x).float().square().mean()
+        torch.autograd.backward(loss)
+
+    return one_pass
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The autocast of a precision of Lightning's Trainer, "32-true" or "bf16-mixed"."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")

@@ -1,0 +1,219 @@
+"""The whole training step and the views alone, ours beside lightly's and kornia's."""
+
+import importlib.metadata
+import importlib.util
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, cast
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from df_heads.benchmarks.harness.base.text_table import duration, markdown_table
+from df_heads.benchmarks.harness.speed import step_rows
+from df_heads.benchmarks.harness.speed.measuring import summary
+from df_heads.benchmarks.harness.speed.step_rows import Block, Setup
+from df_heads.benchmarks.harness.train.compiled_step import CompiledSimCLR
+from df_heads.benchmarks.harness.views.augment import SimCLRAugment
+from df_heads.benchmarks.harness.views.indexed_images import DeviceImages, IndexedImages
+
+LIGHTLY, KORNIA, EAGER, COMPILED = (
+    "lightly's pipeline",
+    "kornia on the device",
+    "ours, eager",
+    "ours, compiled",
+)
+LIGHTNING = "ours, compiled, in Lightning's Trainer"
+BACKBONE, FAST_BACKBONE = "backbone alone, eager", "backbone alone, compiled"
+#: What is compared with what: ours, compiled, over these.
+COMPARED = (LIGHTLY, KORNIA, EAGER, FAST_BACKBONE)
+CIFAR_VIEWS = 100_000  # two views of each of CIFAR's training images
+EPOCHS = 1000  # the paper's
+NOT_COMPILED = (
+    "On a CPU nothing of the compiled step is compiled, as Inductor's code was no faster: there it "
+    "is the same step with tiny maps as matrix products, NT-Xent in row chunks and a fused update."
+)
+
+Rates = dict[str, list[float]]
+
+
+def measure_steps(
+    setup: Setup, heads: Sequence[str], *, repeats: int, steps: int
+) -> dict[str, Any]:
+    """Views per second of each way to make a step, for each head, and of the views alone.
+
+    Args:
+        setup: Backbone, batch, device and precision; its head is replaced.
+        heads: Names of HEAD_PRESETS.
+        repeats: Blocks of each way, taken in turn.
+        steps: Steps in a block.
+    """
+    alone = _rates(_views_alone(setup), setup, repeats, steps)
+    whole = {}
+    for head in heads:
+        one = replace(setup, head=head)
+        whole[head] = _rates(_whole_steps(one), one, repeats, steps)
+    return {
+        "backbone": setup.backbone,
+        "batch_size": setup.batch_size,
+        "precision": setup.precision,
+        "workers": setup.workers,
+        "repeats": repeats,
+        "steps": steps,
+        "kornia": _kornia_version(),
+        "compiles": setup.device.type == "cuda",
+        "views_alone": _content(alone, (LIGHTLY, KORNIA, EAGER)),
+        "whole_step": {
+            head: _content(rates, (*COMPARED, LIGHTNING)) for head, rates in whole.items()
+        },
+    }
+
+
+def _views_alone(setup: Setup) -> dict[str, Block]:
+    blocks = {LIGHTLY: step_rows.lightly_pipeline(setup, train=False)}
+    if _kornia_version() is not None:
+        blocks[KORNIA] = step_rows.eager(setup, kornia=True, train=False)
+    blocks[EAGER] = step_rows.eager(setup, train=False)
+    if setup.device.type == "cuda":  # on a CPU they are not compiled
+        blocks[COMPILED] = step_rows.compiled(setup, train=False)
+    return blocks
+
+
+def _whole_steps(setup: Setup) -> dict[str, Block]:
+    blocks = {LIGHTLY: step_rows.lightly_pipeline(setup)}
+    if _kornia_version() is not None:
+        blocks[KORNIA] = step_rows.eager(setup, kornia=True)
+    blocks[EAGER] = step_rows.eager(setup)
+    blocks[COMPILED] = step_rows.compiled(setup)
+    blocks[LIGHTNING] = _in_lightning(setup)
+    blocks[BACKBONE] = step_rows.backbone_only(setup, compiled=False)
+    blocks[FAST_BACKBONE] = step_rows.backbone_only(setup, compiled=True)
+    return blocks
+
+
+def _rates(blocks: Mapping[str, Block], setup: Setup, repeats: int, steps: int) -> Rates:
+    """Views per second of each repeat of each block, taken in turn, so that drift hits all."""
+    for block in blocks.values():
+        block(_burn_in(setup))
+    views = 2 * setup.batch_size * steps
+    rates: Rates = {name: [] for name in blocks}
+    for _ in range(repeats):
+        for name, block in blocks.items():
+            rates[name].append(views / block(steps))
+    return rates
+
+
+def _burn_in(setup: Setup) -> int:
+    return 3 if setup.device.type == "cuda" else 1
+
+
+def _content(rates: Rates, others: Sequence[str]) -> dict[str, Any]:
+    ours = COMPILED if COMPILED in rates else EAGER
+    ratios = {
+        other: statistics.median(
+            mine / theirs for mine, theirs in zip(rates[ours], rates[other], strict=True)
+        )
+        for other in others
+        if other in rates and other != ours
+    }
+    return {
+        "views_per_second": {name: asdict(summary(values)) for name, values in rates.items()},
+        "ours": ours,
+        "ours_over": ratios,
+    }
+
+
+def _kornia_version() -> str | None:
+    if importlib.util.find_spec("kornia") is None:
+        return None
+    return importlib.metadata.version("kornia")
+
+
+class _Clock(Callback):
+    """Seconds from a step to the end of the run."""
+
+    def __init__(self, first: int, wait: Callable[[], None]) -> None:
+        self.first, self.wait = first, wait
+        self.started = self.seconds = 0.0
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self.first:
+            self.wait()
+            self.started = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == trainer.max_steps:
+            self.wait()
+            self.seconds = time.perf_counter() - self.started
+
+
+def _in_lightning(setup: Setup) -> Block:
+    augment = SimCLRAugment(step_rows.IMAGE_SIZE, **step_rows.VIEWS)
+    images = DeviceImages(setup.images, augment)
+    model = CompiledSimCLR(setup.backbone, cast(Any, setup.head), learning_rate=0.01)
+    model.take_images(images)
+    burn_in = _burn_in(setup)  # a Trainer starts in every block
+
+    def block(steps: int) -> float:
+        clock = _Clock(burn_in, setup.wait)
+        trainer = Trainer(
+            max_steps=burn_in + steps,
+            accelerator="gpu" if setup.device.type == "cuda" else "cpu",
+            devices=1,
+            precision=cast(Any, setup.precision),
+            logger=False,
+            callbacks=[clock],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        batches = IndexedImages(len(setup.images), augment, batch_size=setup.batch_size)
+        trainer.fit(model, batches)
+        return clock.seconds
+
+    return block
+
+
+def steps_text(content: Mapping[str, Any]) -> str:
+    """What `measure_steps` found, as Markdown."""
+    alone = content["views_alone"]
+    parts = [
+        f"{content['backbone']}, images of 32 x 32, {content['batch_size']} images a step "
+        f"({2 * content['batch_size']} views), {content['precision']}; lightly's pipeline with "
+        f"{content['workers']} workers. Median of {content['repeats']} blocks of "
+        f"{content['steps']} step{'s' * (content['steps'] > 1)}, taken in turn.",
+        "The views alone:",
+        _table(alone, epochs=False),
+    ]
+    for head, whole in content["whole_step"].items():
+        parts += [f"The whole step with {head}:", _table(whole, epochs=True)]
+    if not content["compiles"]:
+        parts.append(NOT_COMPILED)
+    if content["kornia"] is None:
+        parts.append("kornia is not installed here, so it was not run: pip install kornia.")
+    return "\n\n".join(parts)
+
+
+def _table(measured: Mapping[str, Any], *, epochs: bool) -> str:
+    header = ["", "views/s", "range", f"{measured['ours']} / it"]
+    if epochs:
+        header.append(f"{EPOCHS} epochs of CIFAR, computed")
+    rows = []
+    for name, rate in measured["views_per_second"].items():
+        ratio = measured["ours_over"].get(name)
+        row = [
+            name,
+            f"{rate['median']:,.0f}",
+            f"{rate['low']:,.0f} to {rate['high']:,.0f}",
+            "" if ratio is None else f"{ratio:.2f}",
+        ]
+        trains = name not in (BACKBONE, FAST_BACKBONE)
+        rows.append(
+            [*row, duration(EPOCHS * CIFAR_VIEWS / rate["median"]) if trains else ""]
+            if epochs
+            else row
+        )
+    return markdown_table(header, rows)

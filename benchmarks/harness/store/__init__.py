@@ -1,0 +1,4 @@
+"""Result files and the locks on them.
+
+May import base.
+"""
