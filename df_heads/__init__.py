@@ -6,8 +6,14 @@ The method is that of "Deep Fusion: Capturing Dependencies in Contrastive Learni
 Projection Heads" (arXiv 2403.18681).
 """
 
-from df_heads.heads import FeedForwardProjectionHead, TransformerProjectionHead
-from df_heads.presets import HEAD_PRESETS, build_head
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from df_heads.heads import FeedForwardProjectionHead as FeedForwardProjectionHead
+    from df_heads.heads import TransformerProjectionHead as TransformerProjectionHead
+    from df_heads.presets import HEAD_PRESETS as HEAD_PRESETS
+    from df_heads.presets import build_head as build_head
 
 __version__ = "0.1.0"
 
@@ -17,3 +23,22 @@ __all__ = [
     "TransformerProjectionHead",
     "build_head",
 ]
+
+# Imported when first asked for: `--help` and a mistyped flag need no torch.
+_HOMES = {
+    "HEAD_PRESETS": "df_heads.presets",
+    "FeedForwardProjectionHead": "df_heads.heads",
+    "TransformerProjectionHead": "df_heads.heads",
+    "build_head": "df_heads.presets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

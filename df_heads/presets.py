@@ -1,33 +1,58 @@
-"""Heads by name."""
+"""Heads by name; importing this imports no torch, building a head does."""
 
 import difflib
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
-from df_heads.heads import FeedForwardProjectionHead, TransformerProjectionHead
+if TYPE_CHECKING:
+    from torch import nn
 
 DEFAULT_SIZE = "small"
 
+
+@dataclass(frozen=True)
+class HeadPreset:
+    """How a head is built: its class, one of the paper's two sizes, and what differs from them.
+
+    Attributes:
+        head_class: Name of a class in df_heads.heads.
+        size: "small" or "large", the class's own presets.
+        options: Keyword arguments of the class that win over its preset's.
+    """
+
+    head_class: str
+    size: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, input_dim: int, **options: Any) -> "nn.Module":
+        """Build the head; `options` win over the preset's."""
+        head_class = getattr(import_module("df_heads.heads"), self.head_class)
+        head: nn.Module = getattr(head_class, self.size)(input_dim, **{**self.options, **options})
+        return head
+
+
+_FEEDFORWARD, _TRANSFORMER = "FeedForwardProjectionHead", "TransformerProjectionHead"
+# Family -> class and options.
+_FAMILIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "feedforward": (_FEEDFORWARD, {}),
+    "transformer": (_TRANSFORMER, {}),
+    "transformer-self": (_TRANSFORMER, {"attention": "self"}),
+    "transformer-uniform": (_TRANSFORMER, {"attention": "uniform"}),
+    "transformer-tied": (_TRANSFORMER, {"attention": "tied"}),
+}
+
 #: Name -> function of the feature width, and options that win over the preset's, that builds the
 #: head. The names are "<family>-<size>"; a family alone means its small one.
-HEAD_PRESETS: Mapping[str, Callable[..., nn.Module]] = {
-    "feedforward-small": FeedForwardProjectionHead.small,
-    "feedforward-large": FeedForwardProjectionHead.large,
-    "transformer-small": TransformerProjectionHead.small,
-    "transformer-large": TransformerProjectionHead.large,
-    "transformer-self-small": partial(TransformerProjectionHead.small, attention="self"),
-    "transformer-self-large": partial(TransformerProjectionHead.large, attention="self"),
-    "transformer-uniform-small": partial(TransformerProjectionHead.small, attention="uniform"),
-    "transformer-uniform-large": partial(TransformerProjectionHead.large, attention="uniform"),
-    "transformer-tied-small": partial(TransformerProjectionHead.small, attention="tied"),
-    "transformer-tied-large": partial(TransformerProjectionHead.large, attention="tied"),
+HEAD_PRESETS: Mapping[str, HeadPreset] = {
+    f"{family}-{size}": HeadPreset(head_class, size, options)
+    for family, (head_class, options) in _FAMILIES.items()
+    for size in ("small", "large")
 }
 
 
-def build_head(name: str, input_dim: int, **options: Any) -> nn.Module:
+def build_head(name: str, input_dim: int, **options: Any) -> "nn.Module":
     """Build a head of HEAD_PRESETS.
 
     >>> build_head("transformer-large", input_dim=512).hidden_dim
