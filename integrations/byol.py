@@ -1,7 +1,6 @@
 """BYOL as a LightningModule, with any projection head."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 try:
     from lightly.loss import NegativeCosineSimilarity
@@ -13,9 +12,10 @@ except ImportError as error:
     ) from error
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from df_heads.integrations.backbones import Stem
 from df_heads.integrations.method import Views
+from df_heads.integrations.method_options import MethodOptions
 from df_heads.integrations.momentum import MomentumMethod
 
 
@@ -30,22 +30,12 @@ class BYOL(MomentumMethod):
     is SGD, as for the other methods, so its learning rates do not carry over.
 
     Args:
-        backbone: See Method.
-        head: See Method.
-        views: See Method. Student and teacher each have sequences of their own; the prediction
+        views: Student and teacher each have sequences of their own; the prediction
             head's BatchNorm takes its statistics over what `views` names, too.
-        teacher_momentum: Momentum of the teacher's moving average at the start; it rises to 1 over
-            the run by a cosine (Section 3.3 and Appendix J: 0.996 for 1000 epochs; the reference
-            code takes 0.99 for 100 and 0.97 for 40). Short runs need less.
+        teacher_momentum: This is the first; it rises to 1 over the run by a cosine (Section 3.3 and
+            Appendix J: 0.996 for 1000 epochs; the reference code takes 0.99 for 100 and 0.97 for
+            40).
         prediction_hidden_dim: Hidden width of the prediction head (Section 3.3: 4096).
-        stem: See Method.
-        image_size: See Method.
-        learning_rate: See Method.
-        momentum: See Method.
-        weight_decay: See Method.
-        warmup_fraction: See Method.
-        gradient_clip: See Method.
-        head_options: See Method.
 
     Raises:
         ValueError: If a name is unknown or a number out of range.
@@ -61,29 +51,9 @@ class BYOL(MomentumMethod):
         *,
         teacher_momentum: float = 0.996,
         prediction_hidden_dim: int = 4096,
-        stem: Stem = "imagenet",
-        image_size: int = 32,
-        learning_rate: float = 0.3,
-        momentum: float = 0.9,
-        weight_decay: float = 1e-3,
-        warmup_fraction: float = 0.1,
-        gradient_clip: float | None = 1.0,
-        head_options: Mapping[str, Any] | None = None,
+        **options: Unpack[MethodOptions],
     ) -> None:
-        super().__init__(
-            backbone,
-            head,
-            views,
-            teacher_momentum=teacher_momentum,
-            stem=stem,
-            image_size=image_size,
-            learning_rate=learning_rate,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            warmup_fraction=warmup_fraction,
-            gradient_clip=gradient_clip,
-            head_options=head_options,
-        )
+        super().__init__(backbone, head, views, teacher_momentum=teacher_momentum, **options)
         if prediction_hidden_dim < 1:
             raise ValueError(f"prediction_hidden_dim={prediction_hidden_dim} must be at least 1.")
         with self.own_random_stream():

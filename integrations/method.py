@@ -25,14 +25,16 @@ from torch import Tensor, nn
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead, build_head
 from df_heads.integrations.backbones import Stem, build_backbone, feature_width
+from df_heads.integrations.inherited_arguments import InheritedArguments
 
 Views = Literal["separate", "joint"]
 
 
-class Method(LightningModule, ABC):
+class Method(InheritedArguments, LightningModule, ABC):
     """Backbone, projection head and optimiser; `forward()` gives backbone features.
 
-    Subclasses add `loss`.
+    Subclasses add `loss`. What they take as ``**options: Unpack[MethodOptions]`` and pass on shows
+    in their signature and docstring with the defaults and texts of this class.
 
     Args:
         backbone: A timm model by name, or any module from images to (N, D) or (N, D, 1, 1).
@@ -41,7 +43,8 @@ class Method(LightningModule, ABC):
             views that pass through one network share one sequence (2 N tokens), so an image can
             attend to its own other view. The paper does not say which. It matters to heads that
             mix samples, BatchNorm included.
-        stem: See build_backbone; ignored if backbone is a module.
+        stem: "imagenet", the model as timm builds it, or "small", what public CIFAR benchmarks use,
+            see build_backbone; ignored if backbone is a module.
         image_size: Side of the images in pixels.
         learning_rate: Peak learning rate of SGD for the whole batch. The paper tunes it without
             giving values. Each head needs its own.
@@ -103,6 +106,7 @@ class Method(LightningModule, ABC):
                 f"{type(head).__name__}: build it with them."
             )
         self.views = views
+        self.image_size = image_size
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.weight_decay = weight_decay

@@ -1,7 +1,6 @@
 """MoCo v2 as a LightningModule, with any projection head."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 try:
     from lightly.models.utils import batch_shuffle, batch_unshuffle, concat_all_gather
@@ -13,9 +12,10 @@ except ImportError as error:
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
+from typing_extensions import Unpack
 
-from df_heads.integrations.backbones import Stem
 from df_heads.integrations.method import Views
+from df_heads.integrations.method_options import MethodOptions
 from df_heads.integrations.momentum import MomentumMethod
 
 
@@ -78,28 +78,18 @@ class MoCo(MomentumMethod):
     those of all processes, so that the queue is the same in each.
 
     Args:
-        backbone: See Method.
-        head: See Method.
-        views: See Method. Queries and keys come from different networks and never share a
+        views: Queries and keys come from different networks and never share a
             sequence.
         temperature: Temperature of InfoNCE (arXiv 2003.04297, Table 2 and its text: 0.2).
         queue_size: Number of keys to contrast with (paper: 65536, for 1.3 million images; the
             authors' CIFAR-10 demo: 4096, for 50,000). Must hold the 2 N keys of a step.
-        teacher_momentum: Momentum of the key network's moving average (paper: 0.999; the CIFAR-10
-            demo: 0.99). Short runs need less.
+        teacher_momentum: It is constant (paper: 0.999; the CIFAR-10 demo: 0.99).
         shuffle_keys: With several processes, shuffle the images among them before the key
             backbone, so that its BatchNorm does not see the images of a query together (arXiv
             1911.05722, Section 3.3). The features are put back in order before the head, so that
             the sequences of keys are those of the queries. Without effect in one process.
-        stem: See Method.
-        image_size: See Method.
-        learning_rate: See Method. In short runs on small images the Transformer head collapsed at
-            0.3 (the loss stays at log(1 + queue_size)), and learned slowly below 0.1.
-        momentum: See Method.
-        weight_decay: See Method.
-        warmup_fraction: See Method.
-        gradient_clip: See Method.
-        head_options: See Method.
+        learning_rate: In short runs on small images the Transformer head collapsed at 0.3 (the loss
+            stays at log(1 + queue_size)), and learned slowly below 0.1.
 
     Raises:
         ValueError: If a name is unknown or a number out of range.
@@ -118,29 +108,9 @@ class MoCo(MomentumMethod):
         queue_size: int = 4096,
         teacher_momentum: float = 0.999,
         shuffle_keys: bool = False,
-        stem: Stem = "imagenet",
-        image_size: int = 32,
-        learning_rate: float = 0.3,
-        momentum: float = 0.9,
-        weight_decay: float = 1e-3,
-        warmup_fraction: float = 0.1,
-        gradient_clip: float | None = 1.0,
-        head_options: Mapping[str, Any] | None = None,
+        **options: Unpack[MethodOptions],
     ) -> None:
-        super().__init__(
-            backbone,
-            head,
-            views,
-            teacher_momentum=teacher_momentum,
-            stem=stem,
-            image_size=image_size,
-            learning_rate=learning_rate,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            warmup_fraction=warmup_fraction,
-            gradient_clip=gradient_clip,
-            head_options=head_options,
-        )
+        super().__init__(backbone, head, views, teacher_momentum=teacher_momentum, **options)
         if temperature <= 0:
             raise ValueError(f"temperature={temperature} must be above 0.")
         if queue_size < 4:

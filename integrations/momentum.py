@@ -1,18 +1,19 @@
 """A teacher: frozen copies of the backbone and the head that follow them as a moving average."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
+from typing_extensions import Unpack
 
-from df_heads.integrations.backbones import Stem, feature_width
+from df_heads.integrations.backbones import feature_width
 from df_heads.integrations.method import Method, Views
+from df_heads.integrations.method_options import MethodOptions
 
 
 class Teacher(nn.Module):
@@ -86,18 +87,8 @@ class MomentumMethod(Method):
     """A method whose student learns from a Teacher; the teacher moves after every optimiser step.
 
     Args:
-        backbone: See Method.
-        head: See Method.
-        views: See Method.
-        teacher_momentum: See the subclasses.
-        stem: See Method.
-        image_size: See Method.
-        learning_rate: See Method.
-        momentum: See Method.
-        weight_decay: See Method.
-        warmup_fraction: See Method.
-        gradient_clip: See Method.
-        head_options: See Method.
+        teacher_momentum: Momentum of the teacher's moving average, from 0, become the student in
+            every step, to 1, stay. Short runs need less than long ones.
 
     Raises:
         ValueError: If a name is unknown or a number out of range.
@@ -110,34 +101,15 @@ class MomentumMethod(Method):
         views: Views,
         *,
         teacher_momentum: float,
-        stem: Stem,
-        image_size: int,
-        learning_rate: float,
-        momentum: float,
-        weight_decay: float,
-        warmup_fraction: float,
-        gradient_clip: float | None,
-        head_options: Mapping[str, Any] | None,
+        **options: Unpack[MethodOptions],
     ) -> None:
-        super().__init__(
-            backbone,
-            head,
-            views,
-            stem=stem,
-            image_size=image_size,
-            learning_rate=learning_rate,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            warmup_fraction=warmup_fraction,
-            gradient_clip=gradient_clip,
-            head_options=head_options,
-        )
+        super().__init__(backbone, head, views, **options)
         if not 0 <= teacher_momentum <= 1:
             raise ValueError(f"teacher_momentum={teacher_momentum} must be between 0 and 1.")
         self.teacher_momentum = teacher_momentum
         self.teacher = Teacher(self.backbone, self.projection_head)
         both = nn.Sequential(self.backbone, nn.Flatten(), self.projection_head)
-        self.projection_dim = feature_width(both, image_size)
+        self.projection_dim = feature_width(both, self.image_size)
 
     def teacher_features(self, images: Tensor) -> Tensor:
         """The teacher's backbone features (N, D) of images (N, 3, H, W)."""

@@ -1,7 +1,6 @@
 """SimCLR as a LightningModule, with any projection head."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 try:
     from lightly.loss import NTXentLoss
@@ -11,9 +10,10 @@ except ImportError as error:
     ) from error
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from df_heads.integrations.backbones import Stem
 from df_heads.integrations.method import Method, Views
+from df_heads.integrations.method_options import MethodOptions
 from df_heads.integrations.partner_mask import PartnerMask, check_maskable
 from df_heads.integrations.streams import check_streams, mean_over_pairs, project_alone
 from df_heads.nt_xent import ChunkedNTXentLoss
@@ -27,22 +27,11 @@ class SimCLR(Method):
     >>> features = model(images)        # backbone features, (N, 512)
 
     Args:
-        backbone: See Method.
-        head: See Method.
-        views: See Method.
         temperature: Temperature of NT-Xent (Equation 1; paper, "Hyperparameters": 0.2).
         gather_distributed: Take the negatives of all processes, not only this one's, in the loss.
             The head attends to its own process's batch unless it gathers too, with
             head_options={"gather_distributed": True}; with both, R processes of N images train as
             one of R * N. All need equally many images (drop_last=True).
-        stem: See Method.
-        image_size: See Method.
-        learning_rate: See Method.
-        momentum: See Method.
-        weight_decay: See Method.
-        warmup_fraction: See Method.
-        gradient_clip: See Method.
-        head_options: See Method.
         mask_partner: With views="joint", forbid each token to attend to the other view of its own
             image, which it could copy to lower the loss without better features. Needs a head
             that takes attn_mask, in one sequence of one process.
@@ -70,31 +59,12 @@ class SimCLR(Method):
         *,
         temperature: float = 0.2,
         gather_distributed: bool = False,
-        stem: Stem = "imagenet",
-        image_size: int = 32,
-        learning_rate: float = 0.3,
-        momentum: float = 0.9,
-        weight_decay: float = 1e-3,
-        warmup_fraction: float = 0.1,
-        gradient_clip: float | None = 1.0,
-        head_options: Mapping[str, Any] | None = None,
         mask_partner: bool = False,
         streams: int = 1,
         loss_chunk_size: int | None = None,
+        **options: Unpack[MethodOptions],
     ) -> None:
-        super().__init__(
-            backbone,
-            head,
-            views,
-            stem=stem,
-            image_size=image_size,
-            learning_rate=learning_rate,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            warmup_fraction=warmup_fraction,
-            gradient_clip=gradient_clip,
-            head_options=head_options,
-        )
+        super().__init__(backbone, head, views, **options)
         if temperature <= 0:
             raise ValueError(f"temperature={temperature} must be above 0.")
         if mask_partner:

@@ -54,8 +54,8 @@ class Experiment:
         holdout: Share of each training class that is neither trained on nor probed with, but
             evaluated on in place of the test set, as for tuning; 0 for none.
         augment: What draws the views, a name of views.AUGMENTS. They differ in details (see
-            augment.py) and in speed.
-        compiled: Whether the whole step is compiled, see compiled_step.CompiledSimCLR.
+            df_heads.augment.simclr) and in speed.
+        compiled: Whether the whole step is compiled, see integrations.compiled_simclr.
         mask_partner: Whether, with joint views, no token may attend to the other view of its image.
         streams: 2 for the loss with and without mixing, see SimCLR.
         hidden_dim: Hidden width of the head; None for the preset's.

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from df_heads.augment import SimCLRAugment
 from df_heads.benchmarks.harness.data.images import ImageData
-from df_heads.benchmarks.harness.views.augment import SimCLRAugment
 from df_heads.benchmarks.harness.views.loading import evaluation_batches
 from df_heads.evaluation import (
     extract_features,

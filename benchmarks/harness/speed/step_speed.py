@@ -10,13 +10,13 @@ from typing import Any, cast
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from df_heads.augment import SimCLRAugment
 from df_heads.benchmarks.harness.base.text_table import duration, markdown_table
 from df_heads.benchmarks.harness.speed import step_rows
 from df_heads.benchmarks.harness.speed.measuring import summary
 from df_heads.benchmarks.harness.speed.step_rows import Block, Setup
-from df_heads.benchmarks.harness.train.compiled_step import CompiledSimCLR
-from df_heads.benchmarks.harness.views.augment import SimCLRAugment
-from df_heads.benchmarks.harness.views.indexed_images import DeviceImages, IndexedImages
+from df_heads.integrations.compiled_simclr import CompiledSimCLR
+from df_heads.integrations.indexed_images import IndexedImages
 
 LIGHTLY, KORNIA, EAGER, COMPILED = (
     "lightly's pipeline",
@@ -152,9 +152,7 @@ class _Clock(Callback):
 
 def _in_lightning(setup: Setup) -> Block:
     augment = SimCLRAugment(step_rows.IMAGE_SIZE, **step_rows.VIEWS)
-    images = DeviceImages(setup.images, augment)
     model = CompiledSimCLR(setup.backbone, cast(Any, setup.head), learning_rate=0.01)
-    model.take_images(images)
     burn_in = _burn_in(setup)  # a Trainer starts in every block
 
     def block(steps: int) -> float:
@@ -170,7 +168,7 @@ def _in_lightning(setup: Setup) -> Block:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        batches = IndexedImages(len(setup.images), augment, batch_size=setup.batch_size)
+        batches = IndexedImages(setup.images, augment, batch_size=setup.batch_size)
         trainer.fit(model, batches)
         return clock.seconds
 

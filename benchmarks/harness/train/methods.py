@@ -8,10 +8,10 @@ from torch import nn
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.train.compiled_step import CompiledSimCLR
 from df_heads.benchmarks.harness.train.heads import LIGHTLY_HEADS, build_named_head
 from df_heads.integrations.backbones import Stem, build_backbone, feature_width
 from df_heads.integrations.byol import BYOL
+from df_heads.integrations.compiled_simclr import CompiledSimCLR
 from df_heads.integrations.method import Method
 from df_heads.integrations.moco import MoCo
 from df_heads.integrations.simclr import SimCLR

@@ -21,11 +21,9 @@ from df_heads.benchmarks.harness.train.callbacks import (
     TrainingCurve,
     TrainingDivergedError,
 )
-from df_heads.benchmarks.harness.train.compiled_step import CompiledSimCLR
 from df_heads.benchmarks.harness.train.methods import build_model
 from df_heads.benchmarks.harness.train.snapshots import Snapshots
-from df_heads.benchmarks.harness.views.building import build_augment, build_batches
-from df_heads.benchmarks.harness.views.indexed_images import DeviceImages
+from df_heads.benchmarks.harness.views.building import build_batches
 from df_heads.integrations.method import Method
 
 CHECKPOINT = "last.ckpt"
@@ -100,8 +98,6 @@ def train(
         log_every_n_steps=max(1, min(50, len(data.train_labels) // experiment.batch_size)),
     )
     batches = build_batches(experiment, data, machine.workers)
-    if isinstance(model, CompiledSimCLR):
-        model.take_images(DeviceImages(data.train_images, build_augment(experiment)))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")

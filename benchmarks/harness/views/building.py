@@ -4,15 +4,15 @@ from typing import Any
 
 from lightly.transforms.simclr_transform import SimCLRTransform
 
+from df_heads.augment import SimCLRAugment
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.data.sources import DATASETS
-from df_heads.benchmarks.harness.views.augment import SimCLRAugment
-from df_heads.benchmarks.harness.views.batches import TrainingBatches
-from df_heads.benchmarks.harness.views.indexed_images import IndexedImages
 from df_heads.benchmarks.harness.views.kornia_augment import KorniaAugment
 from df_heads.benchmarks.harness.views.lightly_views import LightlyViews
-from df_heads.benchmarks.harness.views.loading import TwoViews
+from df_heads.benchmarks.harness.views.loading import AugmentedImages
+from df_heads.integrations.indexed_images import IndexedImages
+from df_heads.integrations.training_batches import TrainingBatches
 
 #: Names of Experiment.augment.
 AUGMENTS = ("ours", "kornia", "lightly")
@@ -49,9 +49,9 @@ def build_batches(experiment: Experiment, data: ImageData, workers: int = 0) -> 
     }
     images = data.train_images, data.train_labels
     if experiment.compiled:
-        return IndexedImages(len(images[0]), build_augment(experiment), **options)
+        return IndexedImages(data.train_images, build_augment(experiment), **options)
     if experiment.augment == "lightly":
         return LightlyViews(*images, SimCLRTransform(input_size=size, **settings), **options)
     if experiment.augment == "kornia":
-        return TwoViews(*images, KorniaAugment(size, **settings), **options)
-    return TwoViews(*images, build_augment(experiment), **options)
+        return AugmentedImages(*images, KorniaAugment(size, **settings), **options)
+    return AugmentedImages(*images, build_augment(experiment), **options)

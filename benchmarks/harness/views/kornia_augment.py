@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from df_heads.augment import IMAGENET_MEAN, IMAGENET_STD
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.views.augment import IMAGENET_MEAN, IMAGENET_STD
 
 SIGMAS = (0.1, 2.0)  # lightly's
 # Three standard deviations to each side, where kornia's own examples cut off too.
@@ -52,6 +52,7 @@ class KorniaAugment(nn.Module):
         except ImportError as error:
             raise InputError("--augment kornia needs kornia: pip install kornia") from error
         color = [cj_strength * 0.8] * 3 + [cj_strength * 0.2]
+        self.values = kornia.Normalize(IMAGENET_MEAN, IMAGENET_STD)
         operations: list[Any] = [
             kornia.RandomResizedCrop((image_size, image_size), scale=(min_scale, 1.0)),
             kornia.RandomHorizontalFlip(p=hf_prob),
@@ -59,7 +60,7 @@ class KorniaAugment(nn.Module):
             kornia.ColorJitter(*color, p=0.8),
             kornia.RandomGrayscale(p=0.2),
             kornia.RandomGaussianBlur((BLUR_KERNEL, BLUR_KERNEL), SIGMAS, p=gaussian_blur),
-            kornia.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+            self.values,
         ]
         self.operations = nn.Sequential(*operations)
 
@@ -81,6 +82,11 @@ class KorniaAugment(nn.Module):
             seed = torch.randint(2**31, (), generator=generator, device=generator.device)
             torch.manual_seed(int(seed))
             return self._views(images)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Images as they are, for evaluation: uint8 (N, 3, H, W) to float32 of the same shape."""
+        values: Tensor = self.values(images.float() / 255.0)
+        return values
 
     def _views(self, images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, enabled=False):

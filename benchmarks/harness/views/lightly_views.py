@@ -9,8 +9,9 @@ import torch
 from lightly.transforms.simclr_transform import SimCLRTransform
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
+from typing_extensions import Unpack
 
-from df_heads.benchmarks.harness.views.batches import TrainingBatches
+from df_heads.integrations.training_batches import BatchOptions, TrainingBatches
 
 
 class LightlyViews(TrainingBatches):
@@ -22,7 +23,6 @@ class LightlyViews(TrainingBatches):
         images: uint8 (N, 3, S, S).
         labels: int64 (N,).
         transform: Draws two views of a PIL image.
-        options: See TrainingBatches.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class LightlyViews(TrainingBatches):
         images: npt.NDArray[np.uint8],
         labels: npt.NDArray[np.int64],
         transform: SimCLRTransform,
-        **options: int,
+        **options: Unpack[BatchOptions],
     ) -> None:
         super().__init__(**options)
         self.dataset = _Pictures(images, labels, transform, self.seed)

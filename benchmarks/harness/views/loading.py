@@ -8,10 +8,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from typing_extensions import Unpack
 
-from df_heads.benchmarks.harness.views.augment import SimCLRAugment
-from df_heads.benchmarks.harness.views.batches import TrainingBatches
-from df_heads.benchmarks.harness.views.kornia_augment import KorniaAugment
+from df_heads.augment import Augment, SimCLRAugment, TwoViews
+from df_heads.integrations.training_batches import BatchOptions, TrainingBatches
 
 EVALUATION_BATCH = 1000
 
@@ -32,26 +32,25 @@ class ImageBatches(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(self.images[rows]), torch.from_numpy(self.labels[rows])
 
 
-class TwoViews(TrainingBatches):
+class AugmentedImages(TrainingBatches):
     """Training batches ([view, view], labels).
 
     Args:
         images: uint8 (N, 3, S, S).
         labels: int64 (N,).
         augment: Draws one view of each image.
-        options: See TrainingBatches.
     """
 
     def __init__(
         self,
         images: npt.NDArray[np.uint8],
         labels: npt.NDArray[np.int64],
-        augment: SimCLRAugment | KorniaAugment,
-        **options: int,
+        augment: Augment,
+        **options: Unpack[BatchOptions],
     ) -> None:
         super().__init__(**options)
         self.dataset = ImageBatches(images, labels)
-        self.augment = augment
+        self.two_views = TwoViews(augment)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled, every batch full."""
@@ -62,9 +61,7 @@ class TwoViews(TrainingBatches):
     ) -> tuple[list[Tensor], Tensor]:
         """Draw two views of each image, on the device."""
         images, labels = batch
-        generator = self.generator_of_step(images.device)
-        augment = self.augment.to(images.device)
-        return [augment(images, generator), augment(images, generator)], labels
+        return self.two_views(images, self.generator_of_step(images.device)), labels
 
 
 def evaluation_batches(images: npt.NDArray[np.uint8], augment: SimCLRAugment) -> Iterator[Tensor]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from df_heads.benchmarks.harness.views import pixel_ops
+from df_heads.augment import pixel_ops
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -188,7 +188,7 @@ class SimCLRAugment(nn.Module):
         """One view of each image.
 
         Args:
-            images: uint8 of shape (N, 3, H, W).
+            images: (N, 3, H, W): uint8, or floating point with values in [0, 1].
             generator: Source of the parameters, on the images' device; None for torch's global one.
 
         Returns:
@@ -199,9 +199,16 @@ class SimCLRAugment(nn.Module):
         return self.transform(images, self.draw(n, height, width, generator))
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Images as they are, for evaluation: uint8 (N, 3, H, W) to float32 of the same shape."""
+        """Images as they are, for evaluation: (N, 3, H, W) to float32 of the same shape.
+
+        Args:
+            images: uint8, or floating point with values in [0, 1].
+        """
         _check_images(images)
-        return images.float().div_(255.0).sub_(self.mean).div_(self.std)
+        values = images.float()
+        if images.dtype == torch.uint8:
+            values.div_(255.0)
+        return values.sub(self.mean).div_(self.std)
 
     def draw(
         self, n: int, height: int, width: int, generator: torch.Generator | None = None
@@ -260,7 +267,7 @@ class SimCLRAugment(nn.Module):
         """Views of the images with the parameters given.
 
         Args:
-            images: uint8 of shape (N, 3, H, W).
+            images: (N, 3, H, W): uint8, or floating point with values in [0, 1].
             parameters: N of each; operations whose probability is 0 are skipped whatever these say.
 
         Returns:
@@ -289,14 +296,15 @@ class SimCLRAugment(nn.Module):
             return torch.stack(planes, dim=1).sub_(self.mean).div_(self.std)
 
     def _crop(self, images: Tensor, parameters: ViewParameters) -> pixel_ops.Planes:
-        """Crop, resize and flip; uint8 images to planes in [0, 1]."""
+        """Crop, resize and flip; images to planes in [0, 1]."""
         height, width = images.shape[2:]
         top, left, crop_height, crop_width, mirror, upside_down = parameters[:6]
         rows = pixel_ops.resample_matrix(top, crop_height, upside_down, height, self.image_size)
         columns = pixel_ops.resample_matrix(left, crop_width, mirror, width, self.image_size)
         planes = [plane.float() for plane in images.unbind(1)]
-        # Scaling the matrix costs a third of scaling the pixels.
-        return pixel_ops.multiply_axes(planes, rows.div_(255.0), columns)
+        if images.dtype == torch.uint8:
+            rows.div_(255.0)  # a third of what scaling the pixels costs
+        return pixel_ops.multiply_axes(planes, rows, columns)
 
     def _crop_box(
         self, uniforms: Tensor, height: int, width: int
@@ -350,7 +358,10 @@ def _integer_below(uniform: Tensor, bound: Tensor | int) -> Tensor:
 
 
 def _check_images(images: Tensor) -> None:
-    if images.dtype != torch.uint8:
-        raise ValueError(f"Images must be uint8, got {images.dtype}.")
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise ValueError(
+            "Images must be uint8, or floating point with values in [0, 1], got "
+            f"{images.dtype}: convert them with images.byte()."
+        )
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"Images must have shape (N, 3, H, W), got {tuple(images.shape)}.")

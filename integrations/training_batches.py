@@ -3,10 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+try:
+    from pytorch_lightning import LightningDataModule
+except ImportError as error:
+    raise ImportError(
+        "df_heads.integrations.training_batches needs Lightning: pip install pytorch-lightning"
+    ) from error
 import numpy as np
 import torch
-from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from typing_extensions import Required, TypedDict
+
+from df_heads.integrations.inherited_arguments import InheritedArguments
 
 
 def already_a_batch(batch: Any) -> Any:
@@ -14,7 +22,15 @@ def already_a_batch(batch: Any) -> Any:
     return batch
 
 
-class TrainingBatches(LightningDataModule):
+class BatchOptions(TypedDict, total=False):
+    """What a subclass of TrainingBatches takes as ``**options: Unpack[BatchOptions]``."""
+
+    batch_size: Required[int]
+    workers: int
+    seed: int
+
+
+class TrainingBatches(InheritedArguments, LightningDataModule):
     """Shuffled full batches, reproducible from the seed alone.
 
     The order of the images depends on seed and epoch, the views on seed and step: neither on what
@@ -23,11 +39,17 @@ class TrainingBatches(LightningDataModule):
     Args:
         batch_size: Images per step and device.
         workers: Processes that make batches; 0 makes them in the training process.
-        seed: See above.
+        seed: Any integer from 0; the order and the views depend on it.
+
+    Raises:
+        ValueError: If batch_size is below 1 or workers below 0.
     """
 
     def __init__(self, *, batch_size: int, workers: int = 0, seed: int = 0) -> None:
         super().__init__()
+        for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0)):
+            if value < least:
+                raise ValueError(f"{name}={value} must be at least {least}.")
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed

@@ -15,8 +15,8 @@ from torch import Tensor
 from torchvision import transforms as v1
 from torchvision.transforms.v2 import functional as F
 
-from df_heads.benchmarks.harness.views.augment import SimCLRAugment, ViewParameters
-from df_heads.benchmarks.harness.views.pixel_ops import JITTER_ORDERS
+from df_heads.augment import SimCLRAugment, ViewParameters
+from df_heads.augment.pixel_ops import JITTER_ORDERS
 
 DRAWS = 10_000
 # The seeds are fixed, so a test either always fails or never; by chance one in a thousand would.
@@ -325,7 +325,10 @@ def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (torch.zeros(2, 3, 8, 8), "must be uint8, got torch.float32"),
+        (
+            torch.zeros(2, 3, 8, 8, dtype=torch.int64),
+            "or floating .*got torch.int64",
+        ),
         (torch.zeros(3, 8, 8, dtype=torch.uint8), "must have shape \\(N, 3, H, W\\)"),
         (torch.zeros(2, 8, 8, 3, dtype=torch.uint8), "got \\(2, 8, 8, 3\\)"),
     ],
@@ -335,3 +338,16 @@ def test_bad_images(images: Tensor, message: str) -> None:
     for call in (augment, augment.normalize):
         with pytest.raises(ValueError, match=message):
             call(images)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
+def test_takes_values_between_0_and_1_too(dtype: torch.dtype) -> None:
+    augment, images = SimCLRAugment(32, **EVERYTHING), random_images(16, 40, 40)
+    values = (images / 255).to(dtype)
+    kept = values.clone()
+    drawn = augment.draw(16, 40, 40, generator())
+    tolerance = 1e-2 if dtype == torch.float16 else 1e-5
+    for of in (augment.normalize, lambda x: augment.transform(x, drawn)):
+        assert of(values).dtype == torch.float32
+        assert torch.allclose(of(values), of(images), atol=tolerance)
+    assert torch.equal(values, kept)

@@ -13,11 +13,8 @@ from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.run import run
 from df_heads.benchmarks.harness.train import training
-from df_heads.benchmarks.harness.train.compiled_step import CompiledSimCLR
 from df_heads.benchmarks.harness.train.methods import build_model
-from df_heads.benchmarks.harness.views.building import build_augment
-from df_heads.benchmarks.harness.views.indexed_images import DeviceImages
-from df_heads.integrations.small_maps import SmallMapConv2d
+from df_heads.integrations.compiled_simclr import CompiledSimCLR
 
 MACHINE = Machine(accelerator="cpu", logger="none", progress=False)
 EAGER = Experiment(
@@ -75,28 +72,6 @@ def test_goes_on_where_it_was_interrupted(
     assert losses(parts, COMPILED) == losses(whole, COMPILED)
     for name, value in weights(whole, COMPILED).items():
         assert torch.equal(value, weights(parts, COMPILED)[name]), name
-
-
-def test_both_views_are_those_of_the_eager_step(tiny_data: ImageData) -> None:
-    augment = build_augment(EAGER)
-    images = DeviceImages(tiny_data.train_images, augment)
-    assert images.state_dict() == {}
-    generator = torch.Generator().manual_seed(3)
-    uniforms = torch.stack([augment.uniforms(4, generator) for _ in range(2)])
-    indices = torch.tensor([5, 1, 40, 1])
-    generator.manual_seed(3)
-    chosen = torch.from_numpy(tiny_data.train_images)[indices]
-    for view in images(indices, uniforms):
-        assert torch.allclose(view, augment(chosen, generator), atol=1e-5)
-
-
-def test_prepares_the_step(tiny_data: ImageData) -> None:
-    model = build_model(COMPILED)
-    assert isinstance(model, CompiledSimCLR)
-    model.take_images(DeviceImages(tiny_data.train_images, build_augment(COMPILED)))
-    model.setup("fit")
-    assert not model.automatic_optimization
-    assert any(isinstance(module, SmallMapConv2d) for module in model.backbone.modules())
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from df_heads.benchmarks.harness.views import pixel_ops
-from df_heads.benchmarks.harness.views.pixel_ops import JITTER_ORDERS
+from df_heads.augment import pixel_ops
+from df_heads.augment.pixel_ops import JITTER_ORDERS
 
 ADJUST = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
 

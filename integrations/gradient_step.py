@@ -1,18 +1,13 @@
-"""SimCLR whose whole step has static shapes and reads nothing back, and so can be compiled."""
+"""Images, views, loss and gradients as one function of static shapes: on a GPU one CUDA graph."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
-from lightly.loss import NTXentLoss
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from df_heads.benchmarks.harness.views.indexed_images import DeviceImages
+from df_heads.integrations.device_images import DeviceImages
 from df_heads.integrations.method import Method
-from df_heads.integrations.simclr import SimCLR
-from df_heads.integrations.small_maps import use_small_map_products
-from df_heads.nt_xent import ChunkedNTXentLoss
 
 # Passes before a CUDA graph is recorded: compilation, kernel choice, memory.
 WARM_UP = 3
@@ -77,50 +72,6 @@ class GradientStep:
             return loss.clone()
 
         return replay
-
-
-class CompiledSimCLR(SimCLR):
-    """SimCLR on batches of IndexedImages; call `take_images` before it trains.
-
-    Same weights, views, loss and updates as SimCLR up to rounding, and the same checkpoints. What
-    differs: the images are on the device, both views are drawn in one batch, tiny feature maps go
-    through matrix products (integrations.small_maps), NT-Xent is ChunkedNTXentLoss, which never
-    waits for the device, the optimiser is fused, and the loss is read once an epoch. On a GPU all
-    but the update is compiled and one CUDA graph. On a CPU nothing is compiled: Inductor's code
-    was no faster there for the backbone, and slower for the views.
-    """
-
-    fused_optimizer = True
-
-    def take_images(self, images: DeviceImages) -> None:
-        """The training images, for `training_step`."""
-        self.images = images
-
-    def setup(self, stage: str) -> None:
-        """Prepare the step; Lightning calls this before it builds the optimiser."""
-        self.automatic_optimization = False
-        use_small_map_products(self.backbone)
-        if isinstance(self.criterion, NTXentLoss):
-            self.criterion = ChunkedNTXentLoss(self.criterion.temperature)
-        self._step = GradientStep(self, self.images)
-
-    def on_train_epoch_start(self) -> None:
-        """Start the mean of the epoch's losses."""
-        self._losses: list[Tensor] = []
-
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """One whole step, the update included."""
-        indices, uniforms = batch
-        self.check_batch_size(len(indices))
-        loss = self._step(indices, uniforms)
-        optimizer, scheduler = self.optimizers(), self.lr_schedulers()
-        optimizer.step()  # type: ignore[union-attr]
-        scheduler.step()  # type: ignore[union-attr]
-        self._losses.append(loss)
-        if self.trainer.is_last_batch:
-            mean = torch.stack(self._losses).mean()
-            self.log("train_loss_epoch", mean, on_step=True, on_epoch=False)
-        return loss
 
 
 def _uncached_autocast() -> torch.autocast:
