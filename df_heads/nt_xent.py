@@ -24,7 +24,9 @@ class ChunkedNTXentLoss(nn.Module):
     chunk by chunk in the forward pass, which has the similarities at hand, and kept, (2N, d).
 
     >>> criterion = ChunkedNTXentLoss(temperature=0.2)
-    >>> loss = criterion(z0, z1)  # two views, (N, d) each
+    >>> z0, z1 = torch.randn(2, 64, 128)  # two views, (N, d) each
+    >>> criterion(z0, z1).shape
+    torch.Size([])
 
     Args:
         temperature: Divides the cosine similarities (lightly: 0.5; the paper: 0.2).

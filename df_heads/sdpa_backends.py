@@ -32,9 +32,12 @@ def time_backends(
     No kernel is fastest everywhere: it depends on the device, the dtype and the sequence. Call it
     under the autocast of the training.
 
+    >>> from torch.nn.attention import sdpa_kernel
+    >>> from df_heads import TransformerProjectionHead
+    >>> head, features = TransformerProjectionHead.small(input_dim=512), torch.randn(64, 512)
     >>> order = fastest_first(time_backends(head, features))
-    >>> with sdpa_kernel(order, set_priority=True):  # torch.nn.attention; torch >= 2.6
-    ...     trainer.fit(model, dataloader)
+    >>> with sdpa_kernel(order, set_priority=True):  # torch >= 2.6
+    ...     z = head(features)  # or a whole training
 
     Args:
         head: Whose pass is timed; its gradients stay as they are.

@@ -1,9 +1,14 @@
 """Measuring Deep Fusion: attention maps of any head, measures on them, and the paper's theory.
 
+>>> import torch
+>>> from df_heads import TransformerProjectionHead
 >>> from df_heads.fusion import record_attention, same_class_mass
+>>> head = TransformerProjectionHead.small(input_dim=512)
+>>> features, labels = torch.randn(32, 512), torch.arange(32) % 4
 >>> with record_attention(head) as maps:
-...     head(x)
->>> same_class_mass(maps[0], labels).others  # per sequence and head
+...     z = head(features)
+>>> same_class_mass(maps[0], labels).others.shape  # per sequence and head
+torch.Size([1, 8])
 
 ``measure_fusion`` takes all measures of a whole head at once, layer by layer. One by one:
 attention maps are measured by ``same_class_mass``, ``sharpness`` and ``attention_entropy``, token

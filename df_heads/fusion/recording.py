@@ -32,9 +32,12 @@ def record_attention(
 ) -> Iterator[AttentionMaps]:
     """Record the attention weights of each forward pass inside the context.
 
+    >>> from df_heads import TransformerProjectionHead
+    >>> head = TransformerProjectionHead.small(input_dim=512)
     >>> with record_attention(head) as maps:
-    ...     head(x)
+    ...     z = head(torch.randn(2, 32, 512))
     >>> maps[0].shape  # the first layer: (sequences, heads, tokens, tokens)
+    torch.Size([2, 8, 32, 32])
 
     They are the weights that the fused kernel uses and never stores: computed beside the
     forward pass from the same queries and keys (before dropout), and without effect on its

@@ -98,14 +98,20 @@ def measure_fusion(
 ) -> FusionSummary:
     """Measure every layer of a Transformer projection head on one labelled batch.
 
+    >>> from df_heads import TransformerProjectionHead
+    >>> head = TransformerProjectionHead.small(input_dim=512)
+    >>> features, labels = torch.randn(32, 512), torch.arange(32) % 4
     >>> summary = measure_fusion(head, features, labels)
-    >>> [layer.same_class_mass for layer in summary.layers], summary.chance
+    >>> len(summary.layers), round(summary.chance, 3)
+    (5, 0.226)
+    >>> len(summary.layers[-1].same_class_mass)  # one for each sequence
+    1
 
     Where the model's own forward stops before the head, as that of a LightningModule often does,
-    pass the head and what enters it:
+    pass the head and what enters it::
 
-    >>> features = extract_features(model.backbone, [images])
-    >>> measure_fusion(model.projection_head, features, labels)
+        features = extract_features(model.backbone, [images])
+        measure_fusion(model.projection_head, features, labels)
 
     It runs in eval mode without gradients, draws no random numbers, puts each module's training
     flag back, leaves no hooks behind, and holds the attention maps of one layer at a time. A head
