@@ -104,8 +104,8 @@ def measure_fusion(
     >>> summary = measure_fusion(head, features, labels)
     >>> len(summary.layers), round(summary.chance, 3)
     (5, 0.226)
-    >>> len(summary.layers[-1].same_class_mass)  # one for each sequence
-    1
+    >>> len(summary.layers[-1].same_class_mass)  # one for each attention head
+    8
 
     Where the model's own forward stops before the head, as that of a LightningModule often does,
     pass the head and what enters it::
