@@ -14,50 +14,24 @@ command again goes on where it stopped. Tables share cells, which are run once.
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Protocol
+from functools import cache
 
-from df_heads.benchmarks import (
-    run_controls,
-    run_robustness,
-    run_table2,
-    run_table3,
-    run_table4,
-    run_table5,
-    run_table6,
-)
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.machine import is_first_process
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, benchmarks
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plan.status import status_text
 from df_heads.benchmarks.harness.store.results import ResultFolder
-from df_heads.benchmarks.harness.sweep.jobs import Job
 
 
-class TableScript(Protocol):
-    """What a script of this folder that makes tables offers."""
-
-    def parse(self, arguments: Sequence[str] | None, /) -> argparse.Namespace:
-        """Read its command line."""
-
-    def jobs(self, args: argparse.Namespace, /) -> list[Job]:
-        """Its cells."""
-
-    def table(self, args: argparse.Namespace, results: ResultFolder, /) -> str:
-        """Its text, from the result files."""
-
-    def main(self, arguments: Sequence[str] | None, /) -> int:
-        """Run what is missing, then write and print the table."""
-
-
-TABLES: dict[str, TableScript] = {
-    "2": run_table2,
-    "3": run_table3,
-    "4": run_table4,
-    "5": run_table5,
-    "6": run_table6,
-    "controls": run_controls,
-    "robustness": run_robustness,
-}
+@cache
+def tables() -> dict[str, Benchmark]:
+    """The benchmarks that this script runs, by what --tables calls them."""
+    return {
+        benchmark.name.removeprefix("table"): benchmark
+        for benchmark in benchmarks().values()
+        if benchmark.in_run_all
+    }
 
 
 def parse(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
@@ -71,9 +45,9 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
     parser.add_argument(
         "--tables",
         nargs="+",
-        choices=list(TABLES),
-        default=list(TABLES),
-        help=f"default: {' '.join(TABLES)}",
+        choices=list(tables()),
+        default=list(tables()),
+        help=f"default: {' '.join(tables())}",
     )
     parser.add_argument(
         "--status", action="store_true", help="run nothing; print how far every table is"
@@ -81,29 +55,25 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
     return parser.parse_known_args(arguments)
 
 
-def _title(name: str) -> str:
-    return f"Table {name}" if name.isdigit() else name.capitalize()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tables, or say how far they are."""
     args, rest = parse(arguments)
-    scripts = {name: TABLES[name] for name in args.tables}
-    parsed = {name: script.parse(rest) for name, script in scripts.items()}
+    chosen = [tables()[name] for name in args.tables]
+    parsed = {benchmark.title: benchmark.parse(rest) for benchmark in chosen}
     if args.status:
         folder = ResultFolder(next(iter(parsed.values())).out_dir)
-        jobs = {_title(name): scripts[name].jobs(parsed[name]) for name in scripts}
+        jobs = {each.title: each.jobs(parsed[each.title]) for each in chosen}
         print(status_text(jobs, folder))
         return 0
     codes = [0]
-    for name, script in scripts.items():
+    for benchmark in chosen:
         if is_first_process():
-            print(f"\n== {_title(name)}", flush=True)
+            print(f"\n== {benchmark.title}", flush=True)
         try:
-            codes.append(script.main(rest))
+            codes.append(benchmark.main(rest))
         except InputError as error:
             # What one table cannot run says nothing about the others.
-            print(f"error: {_title(name)}: {error}", file=sys.stderr)
+            print(f"error: {benchmark.title}: {error}", file=sys.stderr)
             codes.append(2)
     return max(codes)
 

@@ -18,8 +18,10 @@ from pathlib import Path
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.machine import is_first_process
+from df_heads.benchmarks.harness.base.names import file_name
 from df_heads.benchmarks.harness.base.paper import ABLATION_DATASET, ABLATION_SIZE
 from df_heads.benchmarks.harness.plan import cells
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.control_plot import draw_suite
 from df_heads.benchmarks.harness.plan.control_suites import FEEDFORWARD, SUITES, TRANSFORMER
 from df_heads.benchmarks.harness.plan.control_table import (
@@ -28,7 +30,7 @@ from df_heads.benchmarks.harness.plan.control_table import (
     suite_jobs,
     suite_table,
 )
-from df_heads.benchmarks.harness.plan.flags import machine_from, run_script
+from df_heads.benchmarks.harness.plan.flags import known, machine_from, run_script
 from df_heads.benchmarks.harness.plan.table_script import run_table
 from df_heads.benchmarks.harness.speed.equal_time import measure_equal_time
 from df_heads.benchmarks.harness.store.results import ResultFolder
@@ -55,9 +57,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--suites",
         nargs="+",
-        choices=list(SUITES),
+        type=known(SUITES),
         default=list(SUITES),
-        help="default: all",
+        metavar="NAME",
+        help="of those below (default: all)",
     )
     parser.add_argument(
         "--equal-time-dim",
@@ -103,7 +106,7 @@ def _equal_time_cell(args: argparse.Namespace, dataset: str, family: str) -> Exp
 
 def _refuse_flags_without_effect(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     for name in args.suites:
-        lines = places(args, SUITES[name])
+        lines = places(args, SUITES.find(name))
         experiments = [cell for line in lines for cell in line.experiments.values()]
         for varied in {key for line in lines for key in line.variant.changes} & vars(args).keys():
             value = getattr(args, varied)
@@ -116,14 +119,15 @@ def _refuse_flags_without_effect(parser: argparse.ArgumentParser, args: argparse
 
 def jobs(args: argparse.Namespace) -> list[Job]:
     """The cells of the suites asked for."""
-    every = [job for name in args.suites for job in suite_jobs(args, SUITES[name])]
+    every = [job for name in args.suites for job in suite_jobs(args, SUITES.find(name))]
     return list(dict.fromkeys(every))
 
 
 def table(args: argparse.Namespace, results: ResultFolder) -> str:
     """The tables of the suites asked for, from their result files."""
     return "\n\n".join(
-        f"{name}: {suite_table(args, SUITES[name], results.load)}" for name in args.suites
+        f"{name}: {suite_table(args, SUITES.find(name), cells.loader(args, results))}"
+        for name in args.suites
     )
 
 
@@ -134,9 +138,9 @@ def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
         for name in args.suites
         for file in draw_suite(
             args,
-            SUITES[name],
+            SUITES.find(name),
             results,
-            results.path / cells.file_stem(f"controls-{name}", args),
+            results.path / cells.file_stem(f"controls-{file_name(name)}", args),
         )
     ]
 
@@ -156,12 +160,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"\n== {name}", flush=True)
         one = argparse.Namespace(**{**vars(args), "suites": [name]})
         try:
-            codes.append(run_table(f"controls-{name}", one, jobs(one), table, draw))
+            codes.append(run_table(f"controls-{file_name(name)}", one, jobs(one), table, draw))
         except InputError as error:
             # What one suite cannot run says nothing about the others.
             print(f"error: {name}: {error}", file=sys.stderr)
             codes.append(2)
     return max(codes)
+
+
+BENCHMARK = Benchmark(
+    name="controls",
+    title="Controls",
+    question=question_of(__doc__),
+    parse=parse,
+    table=table,
+    main=main,
+    full_runs=[
+        FullRun(f"Controls, {name}", f"--suites {name} --seeds 0 1 2", suite.question)
+        for name, suite in SUITES.items()
+    ],
+    jobs=jobs,
+    figures=lambda args: [
+        f"{cells.file_stem(f'controls-{file_name(name)}', args)}.png" for name in args.suites
+    ],
+    in_run_all=True,
+)
 
 
 if __name__ == "__main__":

@@ -17,42 +17,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from df_heads.benchmarks import (
-    run_controls,
-    run_robustness,
-    run_speed,
-    run_table1,
-    run_table2,
-    run_table3,
-    run_table4,
-    run_table5,
-    run_table6,
-    run_theory,
-    run_tuning,
-)
 from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, benchmarks
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.report.html import to_html
 from df_heads.benchmarks.harness.report.page import page
-from df_heads.benchmarks.harness.report.sections import Scripts
-from df_heads.benchmarks.harness.store.results import write_text
+from df_heads.benchmarks.harness.store.files import write_text
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
-#: What a command in a report.json may start.
-SCRIPTS: Scripts = {
-    "run_table1": run_table1,
-    "run_table2": run_table2,
-    "run_table3": run_table3,
-    "run_table4": run_table4,
-    "run_table5": run_table5,
-    "run_table6": run_table6,
-    "run_controls": run_controls,
-    "run_robustness": run_robustness,
-    "run_tuning": run_tuning,
-    "run_theory": run_theory,
-    "run_speed": run_speed,
-}
+
+
+def scripts() -> dict[str, Benchmark]:
+    """What a command in a report.json may start, by the script's name."""
+    return {benchmark.script: benchmark for benchmark in benchmarks().values()}
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -85,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write both reports."""
     args = parse(arguments)
     results, out, html = (path.resolve() for path in (args.results, args.out, args.html))
-    text = page(results, out.parent, SCRIPTS)
+    text = page(results, out.parent, scripts())
     for file in (out, html):
         if not file.parent.is_dir():
             raise InputError(f"{file.parent} is no folder; choose another place for {file.name}.")

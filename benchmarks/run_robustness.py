@@ -11,32 +11,28 @@ checkpoints in the out dir. Running it again does only what is missing.
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
 
-from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.names import BASELINE, family, size_of
-from df_heads.benchmarks.harness.data.images import DATASETS
-from df_heads.benchmarks.harness.evaluate.robustness import INVERTED
+from df_heads.benchmarks.harness.data.sources import DATASETS
+from df_heads.benchmarks.harness.evaluate.evaluation import Load
+from df_heads.benchmarks.harness.evaluate.robustness import INVERTED, TARGETS, Robustness
 from df_heads.benchmarks.harness.plan import cells
-from df_heads.benchmarks.harness.plan.flags import names, run_script
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
+from df_heads.benchmarks.harness.plan.flags import known_or, run_script
 from df_heads.benchmarks.harness.plan.table_script import run_table
 from df_heads.benchmarks.harness.plots.gains import GainPanel, Gains, draw_gains
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
-from df_heads.benchmarks.harness.tables.accuracy import REFERENCES, FilledRow, Load, Row
+from df_heads.benchmarks.harness.tables.accuracy import REFERENCES, FilledRow, Row
 from df_heads.benchmarks.harness.tables.robustness import (
     ACCURACY,
     NOTE,
     by_setting,
     robustness_tables,
-    settings,
 )
-
-#: The domain shift of each data set that has a natural one.
-TARGETS = {"cifar10": "cifar100", "cifar100": "cifar10", "digits": INVERTED}
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -44,7 +40,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cells.table_parser(__doc__, datasets=["cifar10", "cifar100"], sizes=["small"])
     parser.add_argument(
         "--transfer-to",
-        type=names((*DATASETS, INVERTED)),
+        type=known_or(INVERTED, DATASETS),
         metavar="NAME",
         help="data set to probe the backbones on too, at the same image size, or inverted for "
         "their own images with black and white exchanged (default: the other CIFAR; inverted for "
@@ -59,9 +55,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def target(args: argparse.Namespace, dataset: str) -> str:
-    """What the backbones of a data set are probed on too."""
-    return args.transfer_to or TARGETS[dataset]
+def evaluation(args: argparse.Namespace, dataset: str) -> Robustness:
+    """What the backbones of a data set are evaluated with."""
+    return Robustness(args.transfer_to or TARGETS[dataset])
 
 
 def rows(args: argparse.Namespace, dataset: str) -> list[Row]:
@@ -71,7 +67,7 @@ def rows(args: argparse.Namespace, dataset: str) -> list[Row]:
             (dataset,),
             head,
             {seed: cells.cell(args, dataset, head, seed) for seed in args.seeds},
-            metrics=settings(target(args, dataset)),
+            metrics={**evaluation(args, dataset).columns, **cells.further_metrics(args)},
         )
         for head in cells.presets(args)
     ]
@@ -80,42 +76,39 @@ def rows(args: argparse.Namespace, dataset: str) -> list[Row]:
 def jobs(args: argparse.Namespace) -> list[Job]:
     """The cells, one seed after the other."""
     return [
-        Job(cells.cell(args, dataset, head, seed), robustness=target(args, dataset))
+        cells.job(args, cells.cell(args, dataset, head, seed), evaluation(args, dataset))
         for seed in args.seeds
         for dataset in args.datasets
         for head in cells.presets(args)
     ]
 
 
-def loader(args: argparse.Namespace, results: ResultFolder) -> Load:
-    """Loads a result with the further accuracies among its metrics."""
-
-    def load(experiment: Experiment) -> Mapping[str, Any] | None:
-        result = results.load(experiment)
-        more = results.load_robustness(experiment, target(args, experiment.dataset))
-        if result is None or more is None:
-            return None
-        return {**result, "metrics": {**result["metrics"], **more["metrics"]}}
-
-    return load
-
-
 def table(args: argparse.Namespace, results: ResultFolder) -> str:
     """The tables of each data set, from the result files."""
-    load = loader(args, results)
     return "\n\n".join(
-        [NOTE, *(robustness_tables(rows(args, dataset), load) for dataset in args.datasets)]
+        [
+            NOTE,
+            *(
+                robustness_tables(
+                    rows(args, dataset), cells.loader(args, results, evaluation(args, dataset))
+                )
+                for dataset in args.datasets
+            ),
+        ]
     )
 
 
 def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
     """One panel for each data set and size: each head over the two references."""
-    load = loader(args, results)
     panels = [
         GainPanel(
             f"{dataset}, {size} heads",
-            list(settings(target(args, dataset))),
-            _gains(rows(args, dataset), size, load),
+            list(evaluation(args, dataset).columns),
+            _gains(
+                rows(args, dataset),
+                size,
+                cells.loader(args, results, evaluation(args, dataset)),
+            ),
         )
         for dataset, size in product(args.datasets, args.sizes)
     ]
@@ -144,6 +137,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing, then write and print the tables and draw the gains."""
     args = parse(arguments)
     return run_table("robustness", args, jobs(args), table, draw)
+
+
+BENCHMARK = Benchmark(
+    name="robustness",
+    title="Robustness",
+    question=question_of(__doc__),
+    parse=parse,
+    table=table,
+    main=main,
+    full_runs=[
+        FullRun(
+            "Robustness",
+            "--seeds 0 1 2",
+            question_of(__doc__),
+        )
+    ],
+    jobs=jobs,
+    figures=lambda args: [f"{cells.file_stem('robustness', args)}.png"],
+    in_run_all=True,
+)
 
 
 if __name__ == "__main__":

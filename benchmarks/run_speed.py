@@ -12,18 +12,21 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+import msgspec
 import torch
 
 from df_heads import HEAD_PRESETS
 from df_heads.benchmarks.harness.base.environment import describe_environment
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.text_table import NOT_RUN
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.flags import PRECISIONS, names, run_script
 from df_heads.benchmarks.harness.speed.parts import PARTS, flags_of, result_file, stored_text
-from df_heads.benchmarks.harness.store.results import ResultFolder, write_json
+from df_heads.benchmarks.harness.store.files import write_json
+from df_heads.benchmarks.harness.store.results import ResultFolder
 
 #: Fewer passes, still enough for a median and a range, and smaller sizes where they take long.
 QUICK: Mapping[str, Any] = {
@@ -149,6 +152,19 @@ def table(args: argparse.Namespace, results: ResultFolder) -> str:
     )
 
 
+def files(args: argparse.Namespace) -> list[str]:
+    """The result file of each part."""
+    kind = _device(args).type if args.device == "auto" else args.device
+    return [result_file(name, kind) for name in args.parts]
+
+
+def figures(args: argparse.Namespace) -> list[str]:
+    """The figures of the parts that draw one."""
+    drawn = {name for name in args.parts if PARTS[name].draw is not None}
+    every = zip(args.parts, files(args), strict=True)
+    return [f"{PurePath(file).stem}.png" for name, file in every if name in drawn]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write a result file and a figure for each part."""
     args = parse(arguments)
@@ -175,7 +191,7 @@ def _measure(
 ) -> None:
     part = PARTS[name]
     content = {"flags": flags_of(part, args), **part.measure(args, device)}
-    content["environment"] = describe_environment(device.type, 1)
+    content["environment"] = msgspec.to_builtins(describe_environment(device.type, 1))
     write_json(results.path / result_file(name, device.type), content)
     if part.draw is not None:
         stem = results.path / f"speed-{name}-{device.type}"
@@ -188,6 +204,21 @@ def _device(args: argparse.Namespace) -> torch.device:
         raise InputError("--device cuda: torch finds no GPU here; use cpu or auto.")
     cuda = args.device != "cpu" and torch.cuda.is_available()
     return torch.device("cuda" if cuda else "cpu")
+
+
+BENCHMARK = Benchmark(
+    name="speed",
+    title="Speed",
+    question=question_of(__doc__),
+    parse=parse,
+    table=table,
+    main=main,
+    full_runs=[
+        FullRun("Speed of the whole training step, the head and the loss on a GPU", "--device cuda")
+    ],
+    files=files,
+    figures=figures,
+)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,15 @@ from collections.abc import Sequence
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED
 from df_heads.benchmarks.harness.base.names import SIZES, family, size_of
 from df_heads.benchmarks.harness.base.paper import PAPER_METHOD, TABLE2
+from df_heads.benchmarks.harness.evaluate.standard import SUPERVISED, UNSUPERVISED
 from df_heads.benchmarks.harness.plan import cells
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.cells import cell
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plan.table_script import run_table
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
-from df_heads.benchmarks.harness.tables.accuracy import SUPERVISED, UNSUPERVISED, Row, both_tables
+from df_heads.benchmarks.harness.tables.accuracy import Row, both_tables
 
 SMOKE = {
     "datasets": ["digits"],
@@ -56,6 +58,7 @@ def rows(args: argparse.Namespace) -> list[Row]:
                     (dataset, backbone),
                     head,
                     experiments,
+                    metrics=cells.metrics(args),
                     paper={UNSUPERVISED: printed.unsupervised, SUPERVISED: printed.supervised}
                     if printed
                     else {},
@@ -69,7 +72,7 @@ def jobs(args: argparse.Namespace) -> list[Job]:
     """The cells, one seed of one data set after the other."""
     lines = rows(args)
     return [
-        Job(line.experiments[seed])
+        cells.job(args, line.experiments[seed])
         for dataset in args.datasets
         for seed in args.seeds
         for line in lines
@@ -79,13 +82,32 @@ def jobs(args: argparse.Namespace) -> list[Job]:
 
 def table(args: argparse.Namespace, results: ResultFolder) -> str:
     """The table of the cells asked for, from their result files."""
-    return both_tables(["data", "backbone"], rows(args), results.load)
+    return both_tables(["data", "backbone"], rows(args), cells.loader(args, results))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing, then write and print the table."""
     args = parse(arguments)
     return run_table("table2", args, jobs(args), table)
+
+
+BENCHMARK = Benchmark(
+    name="table2",
+    title="Table 2",
+    question=question_of(__doc__),
+    parse=parse,
+    table=table,
+    main=main,
+    full_runs=[
+        FullRun("Table 2, heads on CIFAR-10 and CIFAR-100", "--seeds 0 1 2"),
+        FullRun(
+            "Table 2, heads on ImageNet-200",
+            "--datasets imagenet200 --data-dir tiny-imagenet-200 --seeds 0 1 2",
+        ),
+    ],
+    jobs=jobs,
+    in_run_all=True,
+)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ ABLATION = Ablation(
     paper=TABLE3,
     paper_hours=TABLE3_HOURS,
 )
-parse, jobs, table, main = ABLATION.parse, ABLATION.jobs, ABLATION.table, ABLATION.main
+BENCHMARK = ABLATION.benchmark("Table 3, batch size")
 
 if __name__ == "__main__":
-    sys.exit(run_script(main))
+    sys.exit(run_script(BENCHMARK.main))

@@ -22,7 +22,7 @@ ABLATION = Ablation(
     parse_value=float,
     paper=TABLE4,
 )
-parse, jobs, table, main = ABLATION.parse, ABLATION.jobs, ABLATION.table, ABLATION.main
+BENCHMARK = ABLATION.benchmark("Table 4, temperature")
 
 if __name__ == "__main__":
-    sys.exit(run_script(main))
+    sys.exit(run_script(BENCHMARK.main))

@@ -11,23 +11,24 @@ checkpoints in the out dir. Running it again does only what is missing.
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.names import family
 from df_heads.benchmarks.harness.base.paper import ABLATION_DATASET, ABLATION_SIZE, TABLE6
-from df_heads.benchmarks.harness.evaluate.probes import DEPTHS, LOCATIONS, probe_name
+from df_heads.benchmarks.harness.evaluate.probes import DEPTHS, LOCATIONS, Probes, probe_name
+from df_heads.benchmarks.harness.evaluate.standard import SUPERVISED
 from df_heads.benchmarks.harness.plan import cells
 from df_heads.benchmarks.harness.plan.ablation import of_the_papers_ablations
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plan.table_script import run_table
 from df_heads.benchmarks.harness.plots.curves import Curve, Panel, draw_curves
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
-from df_heads.benchmarks.harness.tables.accuracy import SUPERVISED, FilledRow, Row, both_tables
+from df_heads.benchmarks.harness.tables.accuracy import FilledRow, Row, both_tables
 
+PROBES = Probes()
 PLACES = [(location, depth) for location in LOCATIONS for depth in DEPTHS]
 
 
@@ -45,7 +46,7 @@ def row(args: argparse.Namespace, dataset: str, head: str, location: str, depth:
         (dataset, location, str(depth)),
         head,
         {seed: cells.cell(args, dataset, head, seed) for seed in args.seeds},
-        metrics={SUPERVISED: probe_name(location, depth)},
+        metrics={SUPERVISED: probe_name(location, depth), **cells.further_metrics(args)},
         paper={SUPERVISED: printed} if theirs and printed is not None else {},
     )
 
@@ -59,25 +60,17 @@ def rows(args: argparse.Namespace, dataset: str) -> list[Row]:
 def jobs(args: argparse.Namespace) -> list[Job]:
     """The cells, one seed after the other."""
     return [
-        Job(cells.cell(args, dataset, head, seed), probes=True)
+        cells.job(args, cells.cell(args, dataset, head, seed), PROBES)
         for seed in args.seeds
         for dataset in args.datasets
         for head in cells.presets(args)
     ]
 
 
-def load(results: ResultFolder, experiment: Experiment) -> Mapping[str, Any] | None:
-    """A result with the accuracies of its probes among its metrics."""
-    result, probes = results.load(experiment), results.load_probes(experiment)
-    if result is None or probes is None:
-        return None
-    return {**result, "metrics": {**result["metrics"], **probes["metrics"]}}
-
-
 def table(args: argparse.Namespace, results: ResultFolder) -> str:
     """The table of the cells asked for, from their result files."""
     lines = [line for dataset in args.datasets for line in rows(args, dataset)]
-    return both_tables(["data", "features", "layers"], lines, lambda e: load(results, e))
+    return both_tables(["data", "features", "layers"], lines, cells.loader(args, results, PROBES))
 
 
 def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
@@ -86,7 +79,8 @@ def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
     def curve(dataset: str, name: str, size: str) -> Curve:
         lines = [row(args, dataset, f"{name}-{size}", *place) for place in PLACES]
         ours = [
-            FilledRow(line, lambda e: load(results, e)).accuracies(SUPERVISED) for line in lines
+            FilledRow(line, cells.loader(args, results, PROBES)).accuracies(SUPERVISED)
+            for line in lines
         ]
         return Curve(
             name,
@@ -112,6 +106,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing, then write and print the table and draw the points."""
     args = parse(arguments)
     return run_table("table6", args, jobs(args), table, draw)
+
+
+BENCHMARK = Benchmark(
+    name="table6",
+    title="Table 6",
+    question=question_of(__doc__),
+    parse=parse,
+    table=table,
+    main=main,
+    full_runs=[FullRun("Table 6, classifiers", "--seeds 0 1 2")],
+    jobs=jobs,
+    figures=lambda args: [f"{cells.file_stem('table6', args)}.png"],
+    in_run_all=True,
+)
 
 
 if __name__ == "__main__":

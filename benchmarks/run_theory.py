@@ -15,14 +15,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from tqdm.auto import tqdm
 
 from df_heads.benchmarks.harness.base.environment import describe_environment
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.text_table import NOT_RUN
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
-from df_heads.benchmarks.harness.store.results import ResultFolder, write_json
+from df_heads.benchmarks.harness.store.files import write_json
+from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.theory.conclusions import conclusions
 from df_heads.benchmarks.harness.theory.measures import Measured, measure
 from df_heads.benchmarks.harness.theory.plot import draw_theory
@@ -119,7 +122,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             "blocks": args.blocks,
             **search,
         },
-        "environment": describe_environment("cpu", 1),
+        "environment": msgspec.to_builtins(describe_environment("cpu", 1)),
         "seconds": round(time.perf_counter() - started, 1),
         "runs": [measured.to_json() for measured in runs],
     }
@@ -195,6 +198,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (results.path / "theory.md").write_text(text + "\n", encoding="utf-8")
     print(f"\n{text}\n\nWritten: {FILE}, theory.md, theory.png in {results.path}")
     return 0
+
+
+BENCHMARK = Benchmark(
+    name="theory",
+    title="Theory",
+    question=question_of(__doc__),
+    parse=parse,
+    table=table,
+    main=main,
+    full_runs=[FullRun("The paper's theory on data made for it")],
+    files=lambda _: [FILE],
+    figures=lambda _: ["theory.png"],
+)
 
 
 if __name__ == "__main__":

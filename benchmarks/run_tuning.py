@@ -18,10 +18,12 @@ from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.machine import is_first_process
 from df_heads.benchmarks.harness.plan import cells
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plan.table_script import run_table
 from df_heads.benchmarks.harness.plan.tuning import CRITERION, Trial, choose, notes, tuning_table
-from df_heads.benchmarks.harness.store.results import ResultFolder, write_json
+from df_heads.benchmarks.harness.store.files import write_json
+from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
 
 NAME = "tuning"
@@ -114,9 +116,9 @@ def store(args: argparse.Namespace, results: ResultFolder) -> None:
                 "learning_rate": trial.rate,
                 "counts": trial.counts,
                 "accuracy": {
-                    seed: result["metrics"][CRITERION] for seed, result in trial.results.items()
+                    seed: result.metrics[CRITERION] for seed, result in trial.results.items()
                 },
-                "keys": {seed: result["key"] for seed, result in trial.results.items()},
+                "keys": {seed: result.key for seed, result in trial.results.items()},
             }
             for trial in tried
         ],
@@ -131,6 +133,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if is_first_process():
         store(args, ResultFolder(args.out_dir))
     return code
+
+
+BENCHMARK = Benchmark(
+    name="tuning",
+    title="Tuning",
+    question=question_of(__doc__),
+    parse=parse,
+    table=table,
+    main=main,
+    full_runs=[FullRun("A learning rate for each head", "--epochs 100")],
+    jobs=jobs,
+)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_results import save_made
 
 from df_heads.benchmarks import run_controls, run_table2
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
@@ -9,7 +10,7 @@ from df_heads.benchmarks.harness.plan.control_suites import SUITES
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plan.status import status_text
 from df_heads.benchmarks.harness.store.results import ResultFolder
-from df_heads.benchmarks.harness.train.methods import build_model
+from df_heads.benchmarks.harness.train.models import build_model
 
 QUICK = [
     *("--datasets", "digits", "--backbone", "test_resnet", "--image-size", "16"),
@@ -24,12 +25,13 @@ def trained(*flags: str) -> list[Experiment]:
 
 
 def save(results: ResultFolder, experiment: Experiment, accuracy: float) -> None:
-    content: dict[str, Any] = {
-        "metrics": {"unsupervised": accuracy, "supervised": accuracy + 10},
-        "seconds": {"train": 120.0, "evaluate": 1.0},
-        "parameters": {"backbone": 1, "head": 0 if experiment.head == UNTRAINED else 2_000_000},
-    }
-    results.save(experiment, content, [{"epoch": 1, "train_loss": 5.0}])
+    save_made(
+        results,
+        experiment,
+        [{"epoch": 1, "train_loss": 5.0}],
+        metrics={"unsupervised": accuracy, "supervised": accuracy + 10},
+        seconds={"train": 120.0, "evaluate": 1.0},
+    )
 
 
 def test_suites_share_their_cells_and_those_of_table_2() -> None:

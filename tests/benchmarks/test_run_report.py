@@ -124,7 +124,7 @@ def test_a_section_says_everything(tree: Path) -> None:
 def test_the_summary_has_every_comparison_with_its_verdict(tree: Path) -> None:
     one = f"python benchmarks/run_table3.py {BUDGET} --batch-sizes 32 --seeds 0"
     declare(tree / "one", {"title": "One seed", "command": one})
-    run_all(tree / "one", run_table3.jobs(run_table3.parse(one.split()[2:])))
+    run_all(tree / "one", run_table3.BENCHMARK.jobs(run_table3.BENCHMARK.parse(one.split()[2:])))
     assert report(tree) == 0
     summary = (tree / "RESULTS.md").read_text().split("\n## ")[1]
     judged, single = summary.split("Comparisons with one seed")

@@ -2,12 +2,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_results import save_made, save_made_evaluation
 
 from df_heads.benchmarks import run_robustness, run_table2
+from df_heads.benchmarks.harness.evaluate.robustness import Robustness
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plots import drawing as plots
 from df_heads.benchmarks.harness.plots import gains as gain_plot
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.sweep.jobs import Job
 
 SETTINGS = ["1 % labels", "10 % labels", "100 % labels", "20 % wrong", "40 % wrong"]
 
@@ -22,30 +25,32 @@ def fill(results: ResultFolder, args: Any, collapsed: str = "") -> None:
         experiment = job.experiment
         metrics = {"unsupervised": 1.0, "supervised": 2.0, "final_train_loss": 1.0}
         metrics["collapse_loss"] = 1.0 if experiment.head == collapsed else 5.0
-        content: dict[str, Any] = {
-            "metrics": metrics,
-            "seconds": {"train": 1.0},
-            "parameters": {"head": 2_000_000},
-        }
-        results.save(experiment, content, [])
+        save_made(results, experiment, metrics=metrics)
         better = experiment.head == "transformer-small"
-        names = run_robustness.settings(job.robustness).values()
+        (evaluation,) = job.evaluations
+        names = evaluation.columns.values()
         values = dict.fromkeys(names, 30 + better * (10 + 0.1 * experiment.seed))
-        results.save_robustness(experiment, job.robustness, {"metrics": values})
+        save_made_evaluation(results, experiment, evaluation, metrics=values)
+
+
+def target(job: Job) -> str:
+    (evaluation,) = job.evaluations
+    assert isinstance(evaluation, Robustness)
+    return evaluation.target(job.experiment)
 
 
 def test_one_cifar_for_the_other_and_the_cells_of_table_2() -> None:
     jobs = run_robustness.jobs(run_robustness.parse([]))
-    assert {(job.experiment.dataset, job.robustness) for job in jobs} == {
+    assert {(job.experiment.dataset, target(job)) for job in jobs} == {
         ("cifar10", "cifar100"),
         ("cifar100", "cifar10"),
     }
     table2 = run_table2.jobs(run_table2.parse(["--sizes", "small"]))
     assert {job.experiment for job in jobs} <= {job.experiment for job in table2}
     chosen = run_robustness.parse(["--datasets", "stl10", "--transfer-to", "cifar10"])
-    assert {job.robustness for job in run_robustness.jobs(chosen)} == {"cifar10"}
+    assert set(map(target, run_robustness.jobs(chosen))) == {"cifar10"}
     smoke = run_robustness.jobs(run_robustness.parse(["--smoke"]))
-    assert {(job.experiment.dataset, job.robustness) for job in smoke} == {("digits", "inverted")}
+    assert {(job.experiment.dataset, target(job)) for job in smoke} == {("digits", "inverted")}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +58,10 @@ def test_one_cifar_for_the_other_and_the_cells_of_table_2() -> None:
     [
         (["--datasets", "cifar10", "--transfer-to", "cifar10"], "is what it is trained on"),
         (["--datasets", "stl10"], "stl10 has no usual counterpart; choose one with --transfer-to"),
-        (["--transfer-to", "cifar1000"], "'cifar1000' is not known; choose from digits, cifar10"),
+        (
+            ["--transfer-to", "cifar1000"],
+            "there is no data set 'cifar1000'; did you mean 'cifar100'?",
+        ),
     ],
 )
 def test_bad_flags(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

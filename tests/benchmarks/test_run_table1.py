@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from df_heads.benchmarks import run_table1
-from df_heads.benchmarks.harness.evaluate import fusion as fusion_results
+from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.evaluate import fusing
 from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.sweep import missing
 
 FLAGS = [
     *("--dataset", "digits", "--image-size", "16", "--batch-size", "64", "--epochs", "1"),
@@ -42,8 +44,8 @@ def test_one_command_makes_table_and_figures(
     def untouchable(*_args: Any, **_options: Any) -> None:
         raise AssertionError("it was trained or measured again")
 
-    monkeypatch.setattr(run_table1, "run", untouchable)
-    monkeypatch.setattr(run_table1, "measure_run", untouchable)
+    monkeypatch.setattr(missing, "run", untouchable)
+    monkeypatch.setattr(fusing, "measure_snapshots", untouchable)
     assert table1(finished) == 0
     assert table[3] in capsys.readouterr().out
 
@@ -59,7 +61,7 @@ def test_measuring_again_does_not_train_again(
     def untouchable(*_args: Any, **_options: Any) -> None:
         raise AssertionError("it was trained again")
 
-    monkeypatch.setattr(run_table1, "run", untouchable)
+    monkeypatch.setattr(missing, "run", untouchable)
     assert table1(finished, "--heads", "transformer") == 0
     assert json.loads(file.read_text())["epochs"] == before["epochs"]
     assert set(before["epochs"]) == {"0", "1"}
@@ -102,11 +104,9 @@ def test_nothing_run_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_batch_without_two_of_a_class(tiny_data: Any) -> None:
-    images, labels = fusion_results._balanced_images(tiny_data, 9)
+    images, labels = fusing._balanced_images(tiny_data, 9)
     assert images.shape == (8, 3, 16, 16)
     assert labels.tolist() == [0] * 4 + [1] * 4
     assert np.array_equal(images.numpy()[:4], tiny_data.test_images[tiny_data.test_labels == 0][:4])
-    with pytest.raises(
-        fusion_results.InputError, match="3 test images holds 1 of each of the 2 classes"
-    ):
-        fusion_results._balanced_images(tiny_data, 3)
+    with pytest.raises(InputError, match="3 test images holds 1 of each of the 2 classes"):
+        fusing._balanced_images(tiny_data, 3)

@@ -2,9 +2,9 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from made_results import save_made
 
 from df_heads.benchmarks import run_table2
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED
@@ -31,12 +31,12 @@ def save(
 ) -> None:
     """A result file as a run writes it, with a chosen accuracy."""
     args = run_table2.parse(arguments)
-    content: dict[str, Any] = {
-        "metrics": {"unsupervised": accuracy, "supervised": accuracy + 10},
-        "seconds": {"train": 120.0, "evaluate": 1.0},
-        "parameters": {"backbone": 1, "head": 0 if head == UNTRAINED else 2_000_000},
-    }
-    results.save(cell(args, "cifar10", head, seed), content, [])
+    save_made(
+        results,
+        cell(args, "cifar10", head, seed),
+        metrics={"unsupervised": accuracy, "supervised": accuracy + 10},
+        seconds={"train": 120.0, "evaluate": 1.0},
+    )
 
 
 def test_the_table_is_made_from_the_result_files(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_collapsed_run_is_marked(tmp_path: Path) -> None:
     for loss, mark in ((6.0, False), (7.62, True)):
         save(results, arguments, "transformer-small", 0, 50.0)
         result = json.loads(results.file(experiment).read_text())
-        result["metrics"] |= {"final_train_loss": loss, "collapse_loss": 7.624}
+        result.metrics |= {"final_train_loss": loss, "collapse_loss": 7.624}
         results.file(experiment).write_text(json.dumps(result))
         table = run_table2.table(run_table2.parse(arguments), results)
         assert ("transformer (collapsed)" in table) == mark

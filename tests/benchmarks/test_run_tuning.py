@@ -1,26 +1,21 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from made_results import made_result
 
 from df_heads.benchmarks import run_tuning
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plan.tuning import Trial, choose, notes, tuning_table
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.store.schema import RunResult
 
 
-def result(accuracy: float, loss: float = 5.0) -> dict[str, Any]:
-    return {
-        "key": "0" * 12,
-        "metrics": {
-            "unsupervised": accuracy,
-            "supervised": 0.0,
-            "final_train_loss": loss,
-            "collapse_loss": 7.0,
-        },
-    }
+def result(accuracy: float, loss: float = 5.0) -> RunResult:
+    metrics = {"unsupervised": accuracy, "supervised": 0.0}
+    losses = {"final_train_loss": loss, "collapse_loss": 7.0}
+    return made_result(Experiment("digits", "a-small"), metrics=metrics | losses)
 
 
 def trial(head: str, rate: float, *accuracies: float, loss: float = 5.0) -> Trial:

@@ -5,27 +5,44 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-import torch
+from msgspec import Struct
 
 PACKAGES = ("df-heads", "torch", "torchvision", "lightly", "timm", "pytorch-lightning", "einops")
 
 
-def describe_environment(accelerator: str, devices: int) -> dict[str, Any]:
-    """Versions, commit and hardware, as plain data.
+class Environment(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a result was made with.
+
+    Attributes:
+        packages: Name -> version; None for one that was not installed.
+        python: Version.
+        platform: Operating system.
+        commit: Of the checkout, "+" behind it if files differed; None outside a checkout.
+        hardware: Processor or GPUs.
+    """
+
+    packages: dict[str, str | None]
+    python: str
+    platform: str
+    commit: str | None
+    hardware: str
+
+
+def describe_environment(accelerator: str, devices: int) -> Environment:
+    """Versions, commit and hardware.
 
     Args:
         accelerator: The kind of device that ran, "cpu" or "cuda".
         devices: How many of them.
     """
-    return {
-        "packages": {name: _version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "commit": _commit(),
-        "hardware": _hardware(accelerator, devices),
-    }
+    return Environment(
+        packages={name: _version(name) for name in PACKAGES},
+        python=platform.python_version(),
+        platform=platform.platform(),
+        commit=_commit(),
+        hardware=_hardware(accelerator, devices),
+    )
 
 
 def _version(package: str) -> str | None:
@@ -57,6 +74,8 @@ def _commit() -> str | None:
 
 
 def _hardware(accelerator: str, devices: int) -> str:
+    import torch
+
     if accelerator == "cuda":
         return f"{devices} x {torch.cuda.get_device_name()}"
     return f"{_processor()}, {torch.get_num_threads()} of {os.cpu_count()} cores"

@@ -7,112 +7,206 @@ from dataclasses import dataclass
 from typing import Any
 
 from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.names import file_name
+from df_heads.benchmarks.harness.base.settings import attributes_text, setting, settings_of
 
 UNTRAINED = "untrained"
 HEAD_OPTIONS = ("num_layers", "num_heads", "norm_first", "sequence_length", "hidden_dim")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+# Groups of the command-line flags.
+DATA, RECIPE, MACHINE = "data", "recipe", "machine"
+# Seeds go to numpy, which takes 32 bits.
+_MOST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
 class Experiment:
     """Everything that decides the numbers of one run; equal experiments share one result file.
 
-    Defaults are the paper's recipe (arXiv 2403.18681, "Experiment") where it names a value.
+    Defaults are the paper's recipe (arXiv 2403.18681, "Experiment") where it names a value. A field
+    carries all that there is to say of it (see settings.Setting): the flag, its help, the source of
+    the default and the limits are made from that.
 
-    Attributes:
-        dataset: A name of sources.DATASETS.
-        head: A name of heads.HEADS, or "untrained" for the backbone before any step.
-        backbone: A timm model.
-        stem: "imagenet" or "small", see integrations.backbones.
-        views: "separate" or "joint", see integrations.method.
-        image_size: Side of the images in pixels (paper: 32).
-        train_images: Use this many training images, equally many of each class; None for all.
-        epochs: Passes over the training images (paper: at most 1000).
-        batch_size: Images per step, over all devices (paper: 1024).
-        learning_rate: Peak learning rate of SGD (paper: tuned, value not given;
-            not tuned here yet).
-        momentum: Momentum of SGD (paper: 0.9).
-        weight_decay: Weight decay (paper: 1e-3).
-        warmup_fraction: Part of the run with rising learning rate (paper: silent).
-        gradient_clip: Largest norm of the gradient (paper: silent).
-        temperature: Temperature of NT-Xent (paper: 0.2).
-        min_scale: Smallest crop, as a part of the image's area (SimCLR: 0.08).
-        color_jitter: Strength of the colour jitter (SimCLR, Appendix B.9: 0.5 for CIFAR).
-        gaussian_blur: Probability of blurring (SimCLR: 0.5).
-        rotation: Largest rotation in degrees, applied to half of the views (the paper rotates and
-            does not say how far).
-        precision: A precision of Lightning's Trainer.
-        devices: The batch is divided among them; a head's sequences and the statistics of BatchNorm
-            are those of one device.
-        seed: Seeds the weights, the order of the images and their views.
-        num_layers: Layers of the head; None for the preset's, as with the next three.
-        num_heads: Attention heads in each layer.
-        norm_first: Whether the LayerNorms come before or after (paper: silent).
-        sequence_length: Most samples in one sequence.
-        method: A name of methods.METHODS.
-        queue_size: Keys that MoCo contrasts with; None for its default, as with the next.
-        teacher_momentum: Momentum of the moving average of MoCo and BYOL.
-        holdout: Share of each training class that is neither trained on nor probed with, but
-            evaluated on in place of the test set, as for tuning; 0 for none.
-        augment: What draws the views, a name of views.AUGMENTS. They differ in details (see
-            df_heads.augment.simclr) and in speed.
-        compiled: Whether the whole step is compiled, see integrations.compiled_simclr.
-        mask_partner: Whether, with joint views, no token may attend to the other view of its image.
-        streams: 2 for the loss with and without mixing, see SimCLR.
-        hidden_dim: Hidden width of the head; None for the preset's.
-        imbalance: Images of the largest class for each of the smallest in training; 1 leaves the
-            classes as they are. Probes keep all labels, see subsets.pretraining_images.
-        loss_chunk_size: Rows of NT-Xent's similarities held at a time, which saves memory and
-            changes results by rounding only; None for lightly's loss, all rows at once.
+    Raises:
+        InputError: If a number is not finite or beyond its limits.
     """
 
-    dataset: str
-    head: str
-    backbone: str = "resnet18"
-    stem: str = "imagenet"
-    views: str = "separate"
-    image_size: int = 32
-    train_images: int | None = None
-    epochs: int = 1000
-    batch_size: int = 1024
-    learning_rate: float = 0.3
-    momentum: float = 0.9
-    weight_decay: float = 1e-3
-    warmup_fraction: float = 0.1
-    gradient_clip: float = 1.0
-    temperature: float = 0.2
-    min_scale: float = 0.08
-    color_jitter: float = 0.5
-    gaussian_blur: float = 0.5
-    rotation: float = 15.0
-    precision: str = "32-true"
-    devices: int = 1
-    seed: int = 0
-    num_layers: int | None = None
-    num_heads: int | None = None
-    norm_first: bool | None = None
-    sequence_length: int | None = None
-    method: str = "simclr"
-    queue_size: int | None = None
-    teacher_momentum: float | None = None
-    holdout: float = 0.0
-    augment: str = "ours"
-    compiled: bool = False
-    mask_partner: bool = False
-    streams: int = 1
-    hidden_dim: int | None = None
-    imbalance: float = 1.0
-    loss_chunk_size: int | None = None
+    dataset: str = setting(help="a data set, see data.sources")
+    head: str = setting(
+        help='a head, see train.heads, or "untrained" for the backbone before any step'
+    )
+    backbone: str = setting("resnet18", "a timm model")
+    stem: str = setting(
+        "imagenet",
+        "the paper's 7x7 stem, or a 3x3 stem",
+        group=RECIPE,
+        choices=("imagenet", "small"),
+    )
+    views: str = setting(
+        "separate",
+        "each view its own sequence, or both in one",
+        source="paper: silent",
+        group=RECIPE,
+        choices=("separate", "joint"),
+    )
+    image_size: int = setting(32, "side in pixels", source="paper", group=DATA, least=8)
+    train_images: int | None = setting(
+        None,
+        "use this many training images, equally many of each class",
+        group=DATA,
+        default_help="all",
+        least=2,
+    )
+    epochs: int = setting(
+        1000,
+        "passes over the training images",
+        source="paper: at most 1000",
+        group=RECIPE,
+        least=0,
+    )
+    batch_size: int = setting(
+        1024, "images per step over all devices", source="paper", group=RECIPE, least=2
+    )
+    learning_rate: float = setting(
+        0.3,
+        "peak of SGD",
+        source="paper: tuned, value not given",
+        group=RECIPE,
+        above=0,
+        most=1e6,
+    )
+    momentum: float = setting(0.9, "momentum of SGD", source="paper", least=0, below=1)
+    weight_decay: float = setting(
+        1e-3, "not on biases, norms and scales", source="paper", group=RECIPE, least=0, most=1e6
+    )
+    warmup_fraction: float = setting(
+        0.1,
+        "part of the run with rising learning rate",
+        source="paper: silent",
+        group=RECIPE,
+        least=0,
+        below=1,
+    )
+    gradient_clip: float = setting(
+        1.0, "largest norm of the gradient", source="paper: silent", group=RECIPE, above=0
+    )
+    temperature: float = setting(
+        0.2,
+        "of NT-Xent and InfoNCE",
+        source="paper",
+        group=RECIPE,
+        above=0,
+        methods=("simclr", "moco"),
+    )
+    min_scale: float = setting(
+        0.08, "smallest crop, as a part of the image's area", source="SimCLR", above=0, most=1
+    )
+    color_jitter: float = setting(
+        0.5, "strength of the color jitter", source="SimCLR, Appendix B.9, for CIFAR", least=0
+    )
+    gaussian_blur: float = setting(0.5, "probability of blurring", source="SimCLR", least=0, most=1)
+    rotation: float = setting(
+        15.0,
+        "largest rotation in degrees, applied to half of the views",
+        source="the paper rotates and does not say how far",
+        least=0,
+        most=180,
+    )
+    precision: str = setting(
+        "32-true", "a precision of Lightning's Trainer", group=RECIPE, choices=PRECISIONS
+    )
+    devices: int = setting(
+        1,
+        "the batch is divided among them; a head's sequences and the statistics of BatchNorm are "
+        "those of one",
+        group=MACHINE,
+        least=1,
+    )
+    seed: int = setting(
+        0, "of the weights, the order of the images and their views", least=0, most=_MOST_SEED
+    )
+    num_layers: int | None = setting(
+        None, "layers of the head", default_help="the preset's", least=1
+    )
+    num_heads: int | None = setting(
+        None, "attention heads in each layer", default_help="the preset's", least=1
+    )
+    norm_first: bool | None = setting(
+        None,
+        "whether the LayerNorms come before or after",
+        source="paper: silent",
+        default_help="the preset's",
+    )
+    sequence_length: int | None = setting(
+        None, "most samples in one sequence", default_help="the preset's", least=1
+    )
+    method: str = setting("simclr", "training method", group=RECIPE, metavar="NAME")
+    queue_size: int | None = setting(
+        None, "keys in MoCo's queue", group=RECIPE, default_help="4096", least=4, methods=("moco",)
+    )
+    teacher_momentum: float | None = setting(
+        None,
+        "of the moving average; short runs need less",
+        group=RECIPE,
+        default_help="0.999 in moco, 0.996 in byol",
+        methods=("moco", "byol"),
+        least=0,
+        most=1,
+    )
+    holdout: float = setting(
+        0.0,
+        "share of each training class that is neither trained on nor probed with, but evaluated on "
+        "in place of the test set, as for tuning",
+        default_help="none",
+        least=0,
+        below=1,
+    )
+    augment: str = setting(
+        "ours",
+        "what draws the views; lightly's runs in --workers, kornia's must be installed",
+        group=RECIPE,
+        choices=("ours", "kornia", "lightly"),
+    )
+    compiled: bool = setting(
+        False,
+        "compile the training step (simclr, ours, one device); the same numbers but for rounding",
+        group=RECIPE,
+    )
+    mask_partner: bool = setting(
+        False,
+        "whether, with joint views, no token may attend to the other view of its image",
+        methods=("simclr",),
+    )
+    streams: int = setting(
+        1,
+        "2 for the loss with and without mixing, see SimCLR",
+        methods=("simclr",),
+        least=1,
+        most=2,
+    )
+    hidden_dim: int | None = setting(
+        None, "hidden width of the head", default_help="the preset's", least=1
+    )
+    imbalance: float = setting(
+        1.0,
+        "train with so many images of the largest class for each of the smallest, falling "
+        "exponentially; probes keep all",
+        group=DATA,
+        metavar="RATIO",
+        least=1,
+    )
+    loss_chunk_size: int | None = setting(
+        None,
+        "rows of NT-Xent held at a time, to save memory",
+        group=RECIPE,
+        default_help="lightly's loss, all rows",
+        methods=("simclr",),
+        least=1,
+    )
 
     def __post_init__(self) -> None:
-        lowest = {
-            "epochs": 0, "batch_size": 2, "image_size": 8, "devices": 1, "seed": 0, "imbalance": 1,
-        }  # fmt: skip
-        for name, least in lowest.items():
-            value = getattr(self, name)
-            if not value >= least:  # not "<", which lets NaN pass
-                raise InputError(f"{name}={value} is too small; it must be at least {least}.")
-        if self.train_images is not None and self.train_images < 2:
-            raise InputError(f"train_images={self.train_images} is too few; use at least 2.")
+        for name, about in SETTINGS.items():
+            about.check(name, getattr(self, name))
 
     @property
     def key(self) -> str:
@@ -129,12 +223,13 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """File name of the run without its ending: readable, and unique by its key."""
+        """File name of the run without its ending: readable, and unique by its key.
+
+        Import paths and hub names become one part of a file name, whatever they hold.
+        """
         method = "" if self.method == "simclr" else f"-{self.method}"
-        return (
-            f"{self.dataset}-{self.backbone}{method}-{self.head}-{self.epochs}ep-s{self.seed}-"
-            f"{self.key}"
-        )
+        readable = f"{self.dataset}-{self.backbone}{method}-{self.head}"
+        return f"{file_name(readable)}-{self.epochs}ep-s{self.seed}-{self.key}"
 
     @property
     def untrained(self) -> "Experiment":
@@ -160,3 +255,23 @@ class Experiment:
         fields = dataclasses.fields(self)
         defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
         return {**defaults, **config} == self.config()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Experiment":
+        """The experiment of a stored config.
+
+        Raises:
+            InputError: If it is none of this version's.
+        """
+        unknown = sorted(config.keys() - SETTINGS.keys())
+        if unknown:
+            raise InputError(f"the config has {', '.join(unknown)}, which no experiment has.")
+        try:
+            return cls(**config)
+        except TypeError as error:
+            raise InputError(f"the config is no experiment's ({error}).") from error
+
+
+#: Field name -> what it is, in order.
+SETTINGS = settings_of(Experiment)
+Experiment.__doc__ = f"{Experiment.__doc__}\n{attributes_text(Experiment)}"

@@ -2,11 +2,14 @@
 
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from df_heads.benchmarks.harness.base.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,18 @@ class Machine:
     resume: bool = True
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> "torch.device":
         """Where evaluation runs."""
+        import torch
+
         if self.accelerator == "cpu" or not torch.cuda.is_available():
             return torch.device("cpu")
         return torch.device("cuda")
 
     def check(self, devices: int) -> None:
         """Raise InputError if this machine does not have the devices asked for."""
+        import torch
+
         if self.accelerator == "gpu" and not torch.cuda.is_available():
             raise InputError("--accelerator gpu: torch finds no GPU here; use cpu or auto.")
         found = torch.cuda.device_count()

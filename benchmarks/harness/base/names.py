@@ -1,4 +1,6 @@
-"""Names of heads: "<family>-<size>", such as "transformer-self-small"."""
+"""Names of heads, "<family>-<size>" such as "transformer-self-small", and of files."""
+
+import re
 
 SIZES = ("small", "large")
 #: What the paper compares with, and the Transformer head with its attention switched off.
@@ -14,3 +16,8 @@ def size_of(head: str) -> str:
     """A preset's size; empty for "untrained"."""
     name, _, size = head.rpartition("-")
     return size if name else ""
+
+
+def file_name(text: str) -> str:
+    """The text with everything but letters, digits, "_", "." and "-" replaced by "-"."""
+    return re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII).lstrip(".-")

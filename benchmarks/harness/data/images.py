@@ -24,10 +24,9 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.names import file_name
 from df_heads.benchmarks.harness.data.contents import Contents, Split
-from df_heads.benchmarks.harness.data.sources import DATASETS, Source, locate
-
-__all__ = ["DATASETS", "ImageData", "Source", "default_cache_dir", "load_images"]
+from df_heads.benchmarks.harness.data.sources import DATASETS, locate
 
 CACHE_FORMAT = 1
 MIN_IMAGE_SIZE = 8
@@ -93,8 +92,7 @@ def load_images(
     Raises:
         InputError: The name, the size, a folder or an image is not usable.
     """
-    if name not in DATASETS:
-        raise InputError(f"unknown data set {name!r}: choose one of {', '.join(DATASETS)}")
+    DATASETS.find(name)
     if image_size < MIN_IMAGE_SIZE:
         raise InputError(f"image size {image_size} is too small: use {MIN_IMAGE_SIZE} or more")
     if data_dir is not None:
@@ -106,7 +104,7 @@ def load_images(
     located = locate(name, data_dir, cache_dir / "downloads", download)
     listing = "\n".join([f"format {CACHE_FORMAT}", *located.listing])
     digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    folder = cache_dir / f"{name}-{image_size}-{digest}"
+    folder = cache_dir / f"{file_name(name)}-{image_size}-{digest}"
     data = _read_cache(name, folder)
     if data is None:
         _write_cache(folder, located.read(), image_size)

@@ -7,8 +7,10 @@ decoded copy (see `images`) can be recognised by the files it was made from.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.registry import Registry
 from df_heads.benchmarks.harness.data.contents import Located
 from df_heads.benchmarks.harness.data.digits import locate_digits
 from df_heads.benchmarks.harness.data.folders import locate_folder
@@ -51,7 +53,7 @@ def locate(name: str, data_dir: Path | None, downloads: Path, download: bool) ->
     Raises:
         InputError: Nothing usable was found.
     """
-    source = DATASETS[name]
+    source = DATASETS.find(name)
     if source.bundled is not None:
         return source.bundled()
     if data_dir is None and source.torchvision is None:
@@ -97,7 +99,13 @@ def _below(folder: str, *names: str) -> tuple[str, ...]:
     return tuple(f"{folder}/{name}" for name in names)
 
 
-DATASETS: dict[str, Source] = {
+def _from_outside(name: str, found: Any) -> Source:
+    if not isinstance(found, Source):
+        raise TypeError(f"it must be a {Source.__module__}.Source, not a {type(found).__name__}")
+    return found
+
+
+_OF_THE_PROJECT: dict[str, Source] = {
     "digits": Source(horizontal_flip=False, bundled=locate_digits),
     "cifar10": Source(
         horizontal_flip=True,
@@ -161,3 +169,9 @@ DATASETS: dict[str, Source] = {
     ),
     "folder": Source(horizontal_flip=True),
 }
+
+
+#: Name -> data set.
+DATASETS: Registry[Source] = Registry("data set", _from_outside, group="df_heads.datasets")
+for _name, _source in _OF_THE_PROJECT.items():
+    DATASETS.add(_name, _source)

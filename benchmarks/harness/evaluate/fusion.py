@@ -1,165 +1,79 @@
-"""What Table 1 shows of a run: its attention maps and measures at several epochs, as files."""
+"""What Table 1 shows of a run: its attention maps and measures at several epochs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
-
-from df_heads.benchmarks.harness.base.environment import describe_environment
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.base.machine import Machine
-from df_heads.benchmarks.harness.data.images import ImageData
-from df_heads.benchmarks.harness.store.results import SCHEMA, ResultFolder, read_json, write_json
-from df_heads.benchmarks.harness.train.methods import build_model
-from df_heads.benchmarks.harness.train.snapshots import read_snapshot, snapshot_file
-from df_heads.benchmarks.harness.views.building import build_augment
-from df_heads.fusion import FusionSummary, measure_fusion, record_attention
+from df_heads.benchmarks.harness.evaluate.evaluation import Evaluation, FinishedRun
+from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.store.schema import FusionResult, Stored
 
-FIRST_HEAD = 0
-VIEW_SEED = 0
+if TYPE_CHECKING:
+    from df_heads.benchmarks.harness.evaluate.fusing import FusionMaps
+
+EPOCHS = (0, 1, 5, 20, 50, 200)
 
 
-@dataclass(frozen=True, eq=False)
-class FusionResult:
-    """The measures of one run and the maps of its first head.
+@dataclass(frozen=True)
+class Fusion(Evaluation):
+    """The measures over all layers at the epochs of `EPOCHS`, and the maps after the last one."""
 
-    Attributes:
-        summaries: Epoch to measures; 0 is before the first step.
-        maps: float16 (layers, N, N) after the last epoch, tokens sorted by class.
-        labels: (N,), the class of each token.
-    """
+    kind: ClassVar[type[Stored]] = FusionResult
 
-    summaries: Mapping[int, FusionSummary]
-    maps: npt.NDArray[np.float16]
-    labels: npt.NDArray[np.int64]
+    @property
+    def name(self) -> str:
+        """In a word."""
+        return "fusion"
 
+    def file(self, experiment: Experiment) -> str:
+        """The measures; the maps are beside them, see fusing.maps_file."""
+        return f"{experiment.name}.fusion.json"
 
-def fusion_file(results: ResultFolder, experiment: Experiment) -> Path:
-    """Where the measures of a run are, or will be; the maps are beside it."""
-    return results.path / f"{experiment.name}.fusion.json"
+    def snapshot_epochs(self, experiment: Experiment) -> Collection[int]:
+        """The first epoch, the last and some between; 0 is before the first step."""
+        epochs = experiment.epochs
+        return sorted({epoch for epoch in EPOCHS if epoch < epochs} | {epochs})
 
+    def is_possible(self, results: ResultFolder, experiment: Experiment) -> bool:
+        """Whether all snapshots are there."""
+        from df_heads.benchmarks.harness.train.snapshots import snapshot_file
 
-def has_snapshots(results: ResultFolder, experiment: Experiment, epochs: Sequence[int]) -> bool:
-    """Whether all weights that measure_run needs are there."""
-    work_dir = results.work_dir(experiment)
-    return all(snapshot_file(work_dir, epoch).exists() for epoch in epochs)
-
-
-def measure_run(
-    experiment: Experiment,
-    data: ImageData,
-    results: ResultFolder,
-    machine: Machine,
-    epochs: Sequence[int],
-    *,
-    data_note: str = "",
-) -> None:
-    """Measure the snapshots of a run on one batch of test images and write the files.
-
-    The batch is as long as one of training and holds equally many images of each class. With
-    joint views it holds two views of each image, as in training, and a token's other view is
-    told apart; with separate views it holds the images as they are.
-
-    Raises:
-        InputError: If a snapshot is missing or damaged, or the batch has no two images per class.
-    """
-    images, labels = _balanced_images(data, experiment.batch_size // experiment.devices)
-    model = build_model(experiment).to(machine.device).eval()
-    inputs, labels, pairs = _tokens(experiment, images, labels, machine.device)
-    summaries: dict[int, FusionSummary] = {}
-    for epoch in epochs:
-        model.load_state_dict(read_snapshot(results.work_dir(experiment), epoch))
-        with torch.no_grad():
-            features = model(inputs)
-        summaries[epoch] = measure_fusion(model.projection_head, features, labels, pairs=pairs)
-    with torch.no_grad(), record_attention(model.projection_head, heads=[FIRST_HEAD]) as recorded:
-        model.projection_head(features)
-    maps = torch.stack([recorded[layer][0, 0] for layer in sorted(recorded)])
-    file = fusion_file(results, experiment)
-    _write_maps(file.with_suffix(".npz"), maps, labels)
-    write_json(
-        file,
-        {
-            "schema": SCHEMA,
-            "key": experiment.key,
-            "config": experiment.config(),
-            "data": {
-                "name": data.name,
-                "note": data_note,
-                "fingerprint": data.fingerprint,
-                "split": "test",
-                "tokens": len(labels),
-            },
-            "epochs": {str(epoch): summary.as_dict() for epoch, summary in summaries.items()},
-            "environment": describe_environment(machine.device.type, 1),
-        },
-    )
-
-
-def load_fusion(results: ResultFolder, experiment: Experiment) -> FusionResult | None:
-    """What measure_run wrote; None if it did not.
-
-    Raises:
-        InputError: If a file is damaged or holds another experiment.
-    """
-    file = fusion_file(results, experiment)
-    if not file.exists():
-        return None
-    content = read_json(file)
-    if not experiment.matches(content.get("config")):
-        raise InputError(
-            f"{file} holds the measures of another config; choose another --out-dir, or move that "
-            "file away."
+        folder = results.work_dir(experiment)
+        return all(
+            snapshot_file(folder, epoch).exists() for epoch in self.snapshot_epochs(experiment)
         )
-    try:
-        with np.load(file.with_suffix(".npz")) as arrays:
-            maps, labels = arrays["maps"], arrays["labels"]
-        summaries = {
-            int(epoch): FusionSummary.from_dict(summary)
-            for epoch, summary in content["epochs"].items()
-        }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{file} or its .npz is damaged ({error}); move both away to measure again."
-        ) from error
-    return FusionResult(summaries, maps, labels)
 
+    def load(self, results: ResultFolder, experiment: Experiment) -> FusionResult | None:
+        """The measures; None if they, or the maps, are not there.
 
-def _balanced_images(data: ImageData, tokens: int) -> tuple[Tensor, Tensor]:
-    """Test images, equally many of each class and at most `tokens`, sorted by class."""
-    counts = np.bincount(data.test_labels, minlength=len(data.classes))
-    each = min(tokens // len(data.classes), int(counts.min()))
-    if each < 2:
-        raise InputError(
-            f"A batch of {tokens} test images holds {each} of each of the {len(data.classes)} "
-            "classes, and attention to the same class needs 2; raise --batch-size."
-        )
-    rows = np.concatenate(
-        [np.flatnonzero(data.test_labels == label)[:each] for label in range(len(data.classes))]
-    )
-    return torch.from_numpy(data.test_images[rows]), torch.from_numpy(data.test_labels[rows])
+        Raises:
+            InputError: If a file is damaged or holds another experiment.
+        """
+        file = results.path / self.file(experiment)
+        result = results.load_as(FusionResult, file, experiment)
+        if result is not None and not file.with_suffix(".npz").exists():
+            raise InputError(
+                f"{file} or its .npz is damaged (the .npz is not there); move both away to measure "
+                "again."
+            )
+        return result
 
+    def maps(self, results: ResultFolder, experiment: Experiment) -> "FusionMaps | None":
+        """The measures and the maps; None if they are not there.
 
-def _tokens(
-    experiment: Experiment, images: Tensor, labels: Tensor, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    augment = build_augment(experiment).to(device)
-    images = images.to(device)
-    if experiment.views == "separate":
-        return augment.normalize(images), labels, None
-    generator = torch.Generator(device).manual_seed(VIEW_SEED)
-    views = torch.stack([augment(images, generator), augment(images, generator)], dim=1)
-    other = torch.arange(2 * len(labels)).reshape(-1, 2).flip(1).flatten()
-    return views.flatten(0, 1), labels.repeat_interleave(2), other
+        Raises:
+            InputError: If a file is damaged or holds another experiment.
+        """
+        from df_heads.benchmarks.harness.evaluate.fusing import load_maps
 
+        result = self.load(results, experiment)
+        return None if result is None else load_maps(result, results.path / self.file(experiment))
 
-def _write_maps(file: Path, maps: Tensor, labels: Tensor) -> None:
-    temporary = file.with_suffix(".npz.tmp")
-    with temporary.open("wb") as stream:
-        np.savez_compressed(stream, maps=maps.half().cpu().numpy(), labels=labels.cpu().numpy())
-    temporary.replace(file)
+    def run(self, run: FinishedRun) -> None:
+        """Measure the snapshots, and write the files."""
+        from df_heads.benchmarks.harness.evaluate.fusing import measure_snapshots
+
+        epochs = list(self.snapshot_epochs(run.experiment))
+        measure_snapshots(run, epochs, run.results.path / self.file(run.experiment))

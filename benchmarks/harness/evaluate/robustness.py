@@ -5,38 +5,24 @@ of Table 6 are. Everything but the share of labels follows the paper's protocol:
 10 % of the training labels, drawn by the run's seed, scored on the whole test set.
 """
 
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from statistics import fmean
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
-
-from df_heads.benchmarks.harness.base.environment import describe_environment
+from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.base.machine import Machine
-from df_heads.benchmarks.harness.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from df_heads.benchmarks.harness.data.images import ImageData
-from df_heads.benchmarks.harness.data.label_noise import with_wrong_labels
-from df_heads.benchmarks.harness.data.subsets import images_of
+from df_heads.benchmarks.harness.base.names import file_name
+from df_heads.benchmarks.harness.evaluate.evaluation import FinishedRun, MetricsEvaluation
 from df_heads.benchmarks.harness.evaluate.standard import PROBE_FRACTION
-from df_heads.benchmarks.harness.store.results import ResultFolder
-from df_heads.benchmarks.harness.train.trained import trained_model
-from df_heads.benchmarks.harness.views.building import build_augment
-from df_heads.benchmarks.harness.views.loading import evaluation_batches
-from df_heads.evaluation import (
-    extract_features,
-    linear_probe_accuracies,
-    linear_probe_accuracy,
-    stratified_subset,
-)
+from df_heads.benchmarks.harness.store.schema import EvaluationResult, Stored
+
+if TYPE_CHECKING:
+    from df_heads.benchmarks.harness.data.images import ImageData
 
 #: In place of another data set: the run's own images with black and white exchanged.
 INVERTED = "inverted"
+#: The domain shift of each data set that has a natural one.
+TARGETS = {"cifar10": "cifar100", "cifar100": "cifar10", "digits": INVERTED}
 LABEL_FRACTIONS = (0.01, PROBE_FRACTION, 1.0)
 NOISE_RATES = (0.2, 0.4)
 TRANSFER, CORRUPTED = "transfer", "corrupted"
@@ -52,151 +38,73 @@ def noise_metric(rate: float) -> str:
     return f"noise_{100 * rate:g}"
 
 
-def run_robustness(
-    experiment: Experiment,
-    data: ImageData,
-    other: ImageData | None,
-    results: ResultFolder,
-    machine: Machine,
-) -> dict[str, Any]:
-    """Evaluate a finished run where its labels or its images are worse, and write the accuracies.
+@dataclass(frozen=True)
+class Robustness(MetricsEvaluation):
+    """Accuracies in percent, see shifts.accuracies_under_shift.
 
-    Args:
-        experiment: A run whose checkpoint is still in its work folder.
-        data: Its data set.
-        other: The data set to probe and score the same backbone on, with at most the run's number
-            of training images; None for its own images inverted.
-        results: Where the checkpoint is and the accuracies go.
-        machine: What to run on.
-
-    Returns:
-        The content of the file; "metrics" are accuracies in percent: `labels_metric` and
-        `noise_metric` of each share, `TRANSFER`, `CORRUPTED` (the mean over all corruptions and
-        severities), "corrupted_SEVERITY" and "CORRUPTION_SEVERITY".
-
-    Raises:
-        InputError: If the checkpoint is missing or damaged.
+    Attributes:
+        transfer_to: The data set that the backbones are probed on too; None for the usual
+            counterpart of their own, see TARGETS.
     """
-    started = time.perf_counter()
-    backbone = trained_model(experiment, results, needed_by="this evaluation").backbone
-    backbone, augment = backbone.to(machine.device), build_augment(experiment)
 
-    def extract(images: npt.NDArray[np.uint8]) -> Tensor:
-        return extract_features(backbone, evaluation_batches(images, augment), device=device)
+    transfer_to: str | None = None
 
-    device, seed = machine.device, experiment.seed
-    data = images_of(experiment, data)
-    target = _inverted(data) if other is None else _as_many(experiment, other)
-    here, there = _Features.of(data, extract), _Features.of(target, extract)
-    corrupted = (
-        (extract(corrupt(data.test_images, *place)), here.test_labels) for place in _PLACES
-    )
-    metrics = {
-        **_with_few_labels(here, seed),
-        **_with_wrong_labels(here, len(data.classes), seed),
-        TRANSFER: there.accuracy(PROBE_FRACTION, seed),
-        **_on_corrupted(here, corrupted, seed),
-    }
-    content = {
-        "metrics": {name: 100 * value for name, value in metrics.items()},
-        "settings": {
-            "train_fraction": PROBE_FRACTION,
-            "severities": SEVERITIES,
-            "corruptions": {name: each.strengths for name, each in CORRUPTIONS.items()},
-            "transfer": {
-                "name": target.name,
-                "fingerprint": target.fingerprint,
-                "train": len(target.train_labels),
-                "test": len(target.test_labels),
-            },
-        },
-        "seconds": {"robustness": time.perf_counter() - started},
-        "environment": describe_environment(device.type, 1),
-    }
-    results.save_robustness(experiment, target.name, content)
-    return content
+    @property
+    def name(self) -> str:
+        """In a word."""
+        return "robustness"
 
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Heading -> metric of every setting."""
+        return {
+            **{f"{100 * share:g} % labels": labels_metric(share) for share in LABEL_FRACTIONS},
+            **{f"{100 * rate:g} % wrong": noise_metric(rate) for rate in NOISE_RATES},
+            f"to {self.transfer_to}" if self.transfer_to else "to another": TRANSFER,
+            "corrupted": CORRUPTED,
+        }
 
-@dataclass(frozen=True, eq=False)
-class _Features:
-    """Features (N, D) and labels (N,) of a training set, (M, D) and (M,) of a test set."""
+    def target(self, experiment: Experiment) -> str:
+        """The data set that this run is probed on too.
 
-    train: Tensor
-    train_labels: Tensor
-    test: Tensor
-    test_labels: Tensor
+        Raises:
+            InputError: If its own has no usual counterpart.
+        """
+        if self.transfer_to is None and experiment.dataset not in TARGETS:
+            raise InputError(
+                f"{experiment.dataset} has no usual counterpart; choose one with --transfer-to"
+            )
+        return self.transfer_to or TARGETS[experiment.dataset]
 
-    @classmethod
-    def of(cls, data: ImageData, extract: Callable[[npt.NDArray[np.uint8]], Tensor]) -> "_Features":
-        return cls(
-            extract(data.train_images),
-            torch.from_numpy(data.train_labels),
-            extract(data.test_images),
-            torch.from_numpy(data.test_labels),
-        )
+    def file(self, experiment: Experiment) -> str:
+        """Where its results are, or will be, within the results folder."""
+        return f"robustness/{experiment.name}-to-{file_name(self.target(experiment))}.json"
 
-    def accuracy(self, fraction: float, seed: int) -> float:
-        return linear_probe_accuracy(
-            self.train,
-            self.train_labels,
-            self.test,
-            self.test_labels,
-            train_fraction=fraction,
-            seed=seed,
-        )
+    def measure(self, run: FinishedRun) -> tuple[Mapping[str, float], Mapping[str, Any]]:
+        """See shifts.accuracies_under_shift."""
+        from df_heads.benchmarks.harness.evaluate.shifts import accuracies_under_shift
 
+        target, other = self.target(run.experiment), None
+        if target != INVERTED:
+            assert run.load_images is not None, "the sweep gives the loader"
+            other = run.load_images(target)
+        return accuracies_under_shift(run, other)
 
-def _with_few_labels(here: _Features, seed: int) -> dict[str, float]:
-    return {labels_metric(share): here.accuracy(share, seed) for share in LABEL_FRACTIONS}
+    def check_images(
+        self, result: Stored, experiment: Experiment, load_images: Callable[[str], "ImageData"]
+    ) -> None:
+        """Check that the other data set is the one of today.
 
-
-def _with_wrong_labels(here: _Features, classes: int, seed: int) -> dict[str, float]:
-    """The samples that the probe draws anyway, some of their labels wrong; the test set's right."""
-    drawn = stratified_subset(here.train_labels, PROBE_FRACTION, seed)
-    clean = replace(
-        here,
-        train=here.train[drawn.to(here.train.device)],
-        train_labels=here.train_labels[drawn],
-    )
-    return {
-        noise_metric(rate): replace(
-            clean, train_labels=with_wrong_labels(clean.train_labels, rate, classes, seed)
-        ).accuracy(1.0, seed)
-        for rate in NOISE_RATES
-    }
-
-
-_PLACES = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES]
-
-
-def _on_corrupted(
-    here: _Features, test_sets: Iterable[tuple[Tensor, Tensor]], seed: int
-) -> dict[str, float]:
-    """The probe of clean training images on each of `_PLACES`, and means over them."""
-    accuracies = linear_probe_accuracies(
-        here.train, here.train_labels, test_sets, train_fraction=PROBE_FRACTION, seed=seed
-    )
-    by_place = dict(zip(_PLACES, accuracies, strict=True))
-    means = {
-        f"{CORRUPTED}_{severity}": fmean(by_place[name, severity] for name in CORRUPTIONS)
-        for severity in SEVERITIES
-    }
-    each = {f"{name}_{severity}": value for (name, severity), value in by_place.items()}
-    return {CORRUPTED: fmean(accuracies), **means, **each}
-
-
-def _inverted(data: ImageData) -> ImageData:
-    return replace(
-        data,
-        name=INVERTED,
-        train_images=255 - data.train_images,
-        test_images=255 - data.test_images,
-    )
-
-
-def _as_many(experiment: Experiment, other: ImageData) -> ImageData:
-    """The other data set with no more training images than the run had."""
-    wanted = experiment.train_images
-    if wanted is None or wanted >= len(other.train_labels):
-        return other
-    return images_of(replace(experiment, holdout=0.0), other)
+        Raises:
+            InputError: If it is not.
+        """
+        assert isinstance(result, EvaluationResult)
+        target = self.target(experiment)
+        if target == INVERTED:
+            return
+        before, now = result.settings["transfer"]["fingerprint"], load_images(target).fingerprint
+        if before != now:
+            raise InputError(
+                f"{self.file(experiment)} was made from other images of {target} (fingerprint "
+                f"{before}, not {now}); choose another --out-dir."
+            )

@@ -1,45 +1,48 @@
-"""The metrics of a frozen backbone."""
+"""The metrics of every run: the paper's two, and cosine k-NN."""
 
-import torch
-from torch import nn
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from df_heads.augment import SimCLRAugment
-from df_heads.benchmarks.harness.data.images import ImageData
-from df_heads.benchmarks.harness.views.loading import evaluation_batches
-from df_heads.evaluation import (
-    extract_features,
-    knn_accuracy,
-    linear_probe_accuracy,
-    nearest_neighbor_accuracy,
-)
+from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.evaluate.evaluation import FinishedRun, MetricsEvaluation
+from df_heads.benchmarks.harness.store.schema import RunResult, Stored
 
+UNSUPERVISED, SUPERVISED = "unsup. %", "sup. %"
 PROBE_FRACTION = 0.1  # paper, "Metrics"
 KNN_NEIGHBORS = 10
 
 
-def evaluate(
-    backbone: nn.Module, data: ImageData, augment: SimCLRAugment, seed: int, device: torch.device
-) -> dict[str, float]:
-    """The paper's two metrics and cosine k-NN of frozen backbone features, in percent.
+@dataclass(frozen=True)
+class Standard(MetricsEvaluation):
+    """Done at the end of every run; its file is the run's result."""
 
-    "unsupervised" and "supervised" are the paper's; the probe draws its 10 % of the training set
-    by `seed`. "knn10_cosine" votes among the 10 nearest training images.
-    """
-    backbone = backbone.to(device)
-    train, test = (
-        extract_features(backbone, evaluation_batches(images, augment), device=device)
-        for images in (data.train_images, data.test_images)
-    )
-    train_labels = torch.from_numpy(data.train_labels)
-    test_labels = torch.from_numpy(data.test_labels)
-    return {
-        "unsupervised": 100 * nearest_neighbor_accuracy(test, test_labels),
-        "supervised": 100
-        * linear_probe_accuracy(
-            train, train_labels, test, test_labels, train_fraction=PROBE_FRACTION, seed=seed
-        ),
-        "knn10_cosine": 100
-        * knn_accuracy(
-            train, train_labels, test, test_labels, k=min(KNN_NEIGHBORS, len(train_labels))
-        ),
-    }
+    kind: ClassVar[type[Stored]] = RunResult
+
+    @property
+    def name(self) -> str:
+        """In a word."""
+        return "standard"
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """The columns of most tables."""
+        return {UNSUPERVISED: "unsupervised", SUPERVISED: "supervised"}
+
+    def file(self, experiment: Experiment) -> str:
+        """The run's result file."""
+        return f"{experiment.name}.json"
+
+    def measure(self, run: FinishedRun) -> tuple[Mapping[str, float], Mapping[str, Any]]:
+        """See scoring.evaluate."""
+        from df_heads.benchmarks.harness.evaluate.scoring import evaluate
+        from df_heads.benchmarks.harness.views.building import build_augment
+
+        metrics = evaluate(
+            run.backbone("this evaluation"),
+            run.data,
+            build_augment(run.experiment),
+            run.experiment.seed,
+            run.machine.device,
+        )
+        return metrics, {"train_fraction": PROBE_FRACTION, "neighbors": KNN_NEIGHBORS}

@@ -9,12 +9,14 @@ from typing import Any
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.base.names import family, size_of
 from df_heads.benchmarks.harness.base.paper import ABLATION_DATASET, ABLATION_SIZE, PAPER_METHOD
+from df_heads.benchmarks.harness.evaluate.standard import UNSUPERVISED
 from df_heads.benchmarks.harness.plan import cells
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.table_script import run_table
 from df_heads.benchmarks.harness.plots.curves import Curve, Panel, draw_curves
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
-from df_heads.benchmarks.harness.tables.accuracy import UNSUPERVISED, FilledRow, Row, both_tables
+from df_heads.benchmarks.harness.tables.accuracy import FilledRow, Row, both_tables
 
 
 def of_the_papers_ablations(args: argparse.Namespace, dataset: str, head: str) -> bool:
@@ -81,7 +83,7 @@ class Ablation:
         rows = []
         for dataset in args.datasets:
             untrained = {seed: cells.cell(args, dataset, UNTRAINED, seed) for seed in args.seeds}
-            rows.append(Row((dataset, ""), UNTRAINED, untrained))
+            rows.append(Row((dataset, ""), UNTRAINED, untrained, metrics=cells.metrics(args)))
             rows += [
                 self._row(args, dataset, value, head)
                 for value in args.values
@@ -96,6 +98,7 @@ class Ablation:
             (dataset, f"{value:g}"),
             head,
             {seed: self._cell(args, dataset, head, seed, value) for seed in args.seeds},
+            metrics=cells.metrics(args),
             paper={UNSUPERVISED: self.paper[place]} if theirs and place in self.paper else {},
             paper_hours=self.paper_hours.get(place) if theirs else None,
         )
@@ -109,15 +112,17 @@ class Ablation:
     def jobs(self, args: argparse.Namespace) -> list[Job]:
         """The cells, one seed after the other."""
         rows = self.rows(args)
-        return [self._job(row, seed) for seed in args.seeds for row in rows]
+        return [self._job(args, row, seed) for seed in args.seeds for row in rows]
 
-    def _job(self, row: Row, seed: int) -> Job:
+    def _job(self, args: argparse.Namespace, row: Row, seed: int) -> Job:
         value = row.labels[-1]
-        return Job(row.experiments[seed], label=f"{self.title} {value}" if value else "")
+        return cells.job(
+            args, row.experiments[seed], label=f"{self.title} {value}" if value else ""
+        )
 
     def table(self, args: argparse.Namespace, results: ResultFolder) -> str:
         """The table of the cells asked for, from their result files."""
-        return both_tables(["data", self.title], self.rows(args), results.load)
+        return both_tables(["data", self.title], self.rows(args), cells.loader(args, results))
 
     def draw(self, args: argparse.Namespace, results: ResultFolder) -> list[Path]:
         """One panel for each data set and size: unsupervised accuracy over the varied number."""
@@ -162,3 +167,18 @@ class Ablation:
         """Run what is missing, then write and print the table and draw the curves."""
         args = self.parse(arguments)
         return run_table(self.name, args, self.jobs(args), self.table, self.draw)
+
+    def benchmark(self, title: str) -> Benchmark:
+        """The whole table as a benchmark."""
+        return Benchmark(
+            name=self.name,
+            title=title.partition(",")[0],
+            question=question_of(self.description),
+            parse=self.parse,
+            table=self.table,
+            main=self.main,
+            full_runs=[FullRun(title, "--seeds 0 1 2")],
+            jobs=self.jobs,
+            figures=lambda args: [f"{cells.file_stem(self.name, args)}.png"],
+            in_run_all=True,
+        )

@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
-from df_heads.benchmarks.harness.base.names import BASELINE, SIZES, family
+from df_heads.benchmarks.harness.base.names import BASELINE, SIZES, family, size_of
 from df_heads.benchmarks.harness.base.paper import PAPER_METHOD
-from df_heads.benchmarks.harness.data.images import DATASETS
-from df_heads.benchmarks.harness.plan.flags import (
-    add_shared_flags,
-    experiment_from,
-    head_families,
-    names,
-)
-from df_heads.benchmarks.harness.sweep.jobs import WHOLE, shard
+from df_heads.benchmarks.harness.data.sources import DATASETS
+from df_heads.benchmarks.harness.evaluate.evaluation import Evaluation, Load
+from df_heads.benchmarks.harness.evaluate.evaluation import loader as load_with
+from df_heads.benchmarks.harness.evaluate.registry import EVALUATIONS
+from df_heads.benchmarks.harness.plan.flags import add_shared_flags, experiment_from, known
+from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.sweep.jobs import WHOLE, Job, shard
+from df_heads.benchmarks.harness.tables.accuracy import METRICS
+from df_heads.benchmarks.harness.train.heads import HEADS as HEAD_FAMILIES
 
 HEADS = ("feedforward", "transformer", "transformer-self")
 PAPER_BACKBONES = {"imagenet200": "resnet50"}
@@ -59,19 +60,20 @@ def table_parser(
     cells.add_argument(
         "--datasets",
         nargs="+",
-        type=names(tuple(DATASETS)),
+        type=known(DATASETS),
         default=list(datasets),
         metavar="NAME",
-        help=f"of {', '.join(DATASETS)} (default: {' '.join(datasets)})",
+        help=f"of {', '.join(DATASETS.names())} (default: {' '.join(datasets)})",
     )
     if heads is not None:
         cells.add_argument(
             "--heads",
             nargs="+",
-            type=names(head_families()),
+            type=known(HEAD_FAMILIES),
             default=list(heads),
             metavar="NAME",
-            help=f"of {', '.join(head_families())} (default: {' '.join(heads)})",
+            help=f"of {', '.join(HEAD_FAMILIES.names())}, or an import path "
+            f"(default: {' '.join(heads)})",
         )
     cells.add_argument(
         "--sizes",
@@ -94,6 +96,23 @@ def table_parser(
         "get --learning-rate (run_tuning.py finds them)",
     )
     cells.add_argument(
+        "--evaluations",
+        nargs="+",
+        type=known(EVALUATIONS),
+        default=[],
+        metavar="NAME",
+        help="further evaluations of each run, as columns: of "
+        f"{', '.join(n for n in EVALUATIONS.names() if n != 'standard')}, or an import path "
+        "(default: none)",
+    )
+    add_sharing_flags(cells)
+    add_shared_flags(parser)
+    return parser
+
+
+def add_sharing_flags(cells: "argparse._ArgumentGroup") -> None:
+    """Add the flags of which cells to do now: a share, a small budget, none."""
+    cells.add_argument(
         "--shard",
         type=shard,
         default=WHOLE,
@@ -108,8 +127,6 @@ def table_parser(
     cells.add_argument(
         "--table-only", action="store_true", help="run nothing; print the table of what was run"
     )
-    add_shared_flags(parser)
-    return parser
 
 
 def parse_with_smoke(
@@ -133,6 +150,34 @@ def cell(args: argparse.Namespace, dataset: str, head: str, seed: int) -> Experi
     return dataclasses.replace(experiment, learning_rate=rate)
 
 
+def further(args: argparse.Namespace) -> tuple[Evaluation, ...]:
+    """The evaluations asked for beside the table's own."""
+    return tuple(EVALUATIONS.find(name) for name in args.evaluations)
+
+
+def job(
+    args: argparse.Namespace, experiment: Experiment, *evaluations: Evaluation, label: str = ""
+) -> Job:
+    """A cell with the evaluations that the table has of its own, and those asked for."""
+    wanted = () if experiment.head == UNTRAINED else (*evaluations, *further(args))
+    return Job(experiment, tuple(dict.fromkeys(wanted)), label=label)
+
+
+def loader(args: argparse.Namespace, results: ResultFolder, *evaluations: Evaluation) -> Load:
+    """Loads what `job` makes, all metrics together."""
+    return load_with(results, (*evaluations, *further(args)))
+
+
+def further_metrics(args: argparse.Namespace) -> dict[str, str]:
+    """Heading -> metric of the evaluations asked for beside the table's own."""
+    return {title: name for each in further(args) for title, name in each.columns.items()}
+
+
+def metrics(args: argparse.Namespace) -> dict[str, str]:
+    """Heading -> metric: the standard ones, then those asked for."""
+    return {**METRICS, **further_metrics(args)}
+
+
 def file_stem(name: str, args: argparse.Namespace) -> str:
     """What the files of a table start with: its name, and the method if not the paper's."""
     return name if args.method == PAPER_METHOD else f"{name}-{args.method}"
@@ -145,9 +190,8 @@ def presets(args: argparse.Namespace) -> list[str]:
 
 def _rate(value: str) -> tuple[str, float]:
     """An argparse type: HEAD=RATE, the head a family or a preset."""
-    head, _, number = value.partition("=")
-    known = (*head_families(), *(f"{name}-{size}" for name in head_families() for size in SIZES))
-    names(known)(head)
+    head, _, number = value.rpartition("=")
+    known(HEAD_FAMILIES)(family(head) if size_of(head) in SIZES else head)
     try:
         rate = float(number)
     except ValueError:

@@ -1,14 +1,14 @@
 """The control experiments: what each compares, and the question it answers."""
 
 import argparse
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.train.methods import METHODS, OPTIONS
+from df_heads.benchmarks.harness.base.registry import Registry
+from df_heads.benchmarks.harness.train.methods import only_of_method, takes
 
 # Layers of the paper's Transformer heads: the presets', so such a cell is Table 2's.
 PRESET_LAYERS = 5
@@ -95,7 +95,7 @@ def views(args: argparse.Namespace) -> list[Variant]:
     """
     separate, joint = {"views": "separate"}, {"views": "joint"}
     masked: dict[str, Mapping[str, Any]] = {}
-    if "mask_partner" in inspect.signature(METHODS[args.method]).parameters:
+    if takes(args.method, "mask_partner"):
         masked["joint, partner masked"] = {**joint, "mask_partner": True}
     settings = {"separate": separate, "joint": joint}
     return [
@@ -110,7 +110,7 @@ def streams(_: argparse.Namespace) -> list[Variant]:
 
     With attention off both streams are equal, so both settings are the same cell.
     """
-    one = _of_method("simclr")
+    one = only_of_method("simclr")
     two = {**one, "streams": 2}
     return [
         *grid([TRANSFORMER, TIED], {"one stream": one, "two streams": two}),
@@ -153,15 +153,8 @@ def warmups(args: argparse.Namespace) -> list[Variant]:
 
 def methods(_: argparse.Namespace) -> list[Variant]:
     """SimCLR, MoCo and BYOL."""
-    settings = {name: _of_method(name) for name in ("simclr", "moco", "byol")}
+    settings = {name: only_of_method(name) for name in ("simclr", "moco", "byol")}
     return grid([FEEDFORWARD, TRANSFORMER, OFF], settings)
-
-
-def _of_method(name: str) -> dict[str, Any]:
-    """The method, without the flags that have no meaning for it."""
-    taken = inspect.signature(METHODS[name]).parameters
-    unused = {option: getattr(Experiment, option) for option in OPTIONS if option not in taken}
-    return {"method": name, **unused}
 
 
 def stems(_: argparse.Namespace) -> list[Variant]:
@@ -188,8 +181,7 @@ def steps(_: argparse.Namespace) -> list[Variant]:
     return grid([LIGHTLY], settings)
 
 
-#: Name -> suite, in the order in which they run.
-SUITES: dict[str, Suite] = {
+_OF_THE_PROJECT: dict[str, Suite] = {
     "mixing": Suite(
         "Does attending over the batch help, or do the same layers without it do as well?",
         heads_only(FEEDFORWARD, TRANSFORMER, TIED, "transformer-uniform", OFF),
@@ -254,3 +246,15 @@ SUITES: dict[str, Suite] = {
         baselines=("eager",),
     ),
 }
+
+
+def _from_outside(name: str, found: Any) -> Suite:
+    if not isinstance(found, Suite):
+        raise TypeError(f"it must be a {Suite.__module__}.Suite, not a {type(found).__name__}")
+    return found
+
+
+#: Name -> suite, in the order in which they run.
+SUITES: Registry[Suite] = Registry("suite", _from_outside, group="df_heads.suites")
+for _name, _suite in _OF_THE_PROJECT.items():
+    SUITES.add(_name, _suite)

@@ -8,6 +8,7 @@ from itertools import product
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.base.statistics import verdict
 from df_heads.benchmarks.harness.base.text_table import gain, interval, markdown_table
+from df_heads.benchmarks.harness.evaluate.evaluation import Load
 from df_heads.benchmarks.harness.plan import cells
 from df_heads.benchmarks.harness.plan.control_suites import Suite, Variant
 from df_heads.benchmarks.harness.sweep.jobs import Job
@@ -16,7 +17,6 @@ from df_heads.benchmarks.harness.tables.accuracy import (
     METRICS,
     REFERENCES,
     FilledRow,
-    Load,
     Row,
     accuracy_table,
 )
@@ -73,7 +73,10 @@ def suite_jobs(args: argparse.Namespace, suite: Suite) -> list[Job]:
     for seed in args.seeds:
         for line in lines:
             experiment = line.experiments[seed]
-            jobs += [Job(experiment.untrained), Job(experiment, label=line.variant.setting)]
+            jobs += [
+                Job(experiment.untrained),
+                cells.job(args, experiment, label=line.variant.setting),
+            ]
     return list(dict.fromkeys(jobs))
 
 

@@ -6,25 +6,26 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.base.experiment import DATA, MACHINE, RECIPE, SETTINGS, Experiment
 from df_heads.benchmarks.harness.base.machine import Machine, quiet_lightning
-from df_heads.benchmarks.harness.data.images import load_images
-from df_heads.benchmarks.harness.sweep.missing import DataSource
-from df_heads.benchmarks.harness.train.heads import HEADS
+from df_heads.benchmarks.harness.base.registry import Registry
 from df_heads.benchmarks.harness.train.methods import METHODS
-from df_heads.benchmarks.harness.views.building import AUGMENTS
-from df_heads.integrations.backbones import STEMS
-from df_heads.integrations.method import Views
 
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-FIELD_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Experiment)}
+if TYPE_CHECKING:
+    from df_heads.benchmarks.harness.sweep.missing import DataSource
+
+_FIELDS = {field.name: field for field in dataclasses.fields(Experiment)}
+_TYPES = get_type_hints(Experiment)
 
 
 def add_shared_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of data, recipe, machine and output."""
+    """Add the flags of data, recipe, machine and output.
+
+    Those of an experiment's fields are made from the fields, see base.settings.
+    """
     data = parser.add_argument_group("data")
     data.add_argument(
         "--data-dir",
@@ -37,110 +38,16 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         help="what is particular about this copy of the data; kept with every result",
     )
     data.add_argument("--cache-dir", type=Path, help="decoded images (default: ~/.cache/df-heads)")
-    data.add_argument(
-        "--train-images", type=int, help="use this many training images (default: all)"
-    )
-    data.add_argument(
-        "--imbalance",
-        type=float,
-        default=FIELD_DEFAULTS["imbalance"],
-        metavar="RATIO",
-        help="train with so many images of the largest class for each of the smallest, falling "
-        "exponentially; probes keep all (default: %(default)g, balanced)",
-    )
-    data.add_argument(
-        "--image-size", type=int, default=32, help="side in pixels (default: %(default)s)"
-    )
+    _add_fields(data, DATA)
 
     recipe = parser.add_argument_group("recipe; defaults are the paper's where it gives a value")
-    recipe.add_argument(
-        "--epochs", type=int, default=FIELD_DEFAULTS["epochs"], help="default: %(default)s"
-    )
-    recipe.add_argument(
-        "--batch-size",
-        type=int,
-        default=FIELD_DEFAULTS["batch_size"],
-        help="images per step over all devices (default: %(default)s)",
-    )
-    recipe.add_argument(
-        "--learning-rate",
-        type=float,
-        default=FIELD_DEFAULTS["learning_rate"],
-        help="peak (default: %(default)s)",
-    )
-    recipe.add_argument(
-        "--warmup-fraction",
-        type=float,
-        default=FIELD_DEFAULTS["warmup_fraction"],
-        help="part of the run with rising learning rate (default: %(default)s)",
-    )
-    recipe.add_argument(
-        "--gradient-clip",
-        type=float,
-        default=FIELD_DEFAULTS["gradient_clip"],
-        help="largest norm of the gradient (default: %(default)s)",
-    )
-    recipe.add_argument(
-        "--weight-decay",
-        type=float,
-        default=FIELD_DEFAULTS["weight_decay"],
-        help="default: %(default)s",
-    )
-    recipe.add_argument(
-        "--temperature",
-        type=float,
-        default=FIELD_DEFAULTS["temperature"],
-        help="of NT-Xent and InfoNCE (default: %(default)s)",
-    )
-    recipe.add_argument(
-        "--method", choices=tuple(METHODS), default="simclr", help="default: %(default)s"
-    )
-    recipe.add_argument("--queue-size", type=int, help="keys in the queue of moco (default: 4096)")
-    recipe.add_argument(
-        "--teacher-momentum",
-        type=float,
-        help="of the moving average; short runs need less (default: 0.999 in moco, 0.996 in byol)",
-    )
-    recipe.add_argument(
-        "--loss-chunk-size",
-        type=int,
-        help="rows of NT-Xent held at a time, to save memory (default: lightly's loss, all rows)",
-    )
-    recipe.add_argument(
-        "--views",
-        choices=get_args(Views),
-        default="separate",
-        help="each view its own sequence, or both in one (default: %(default)s)",
-    )
-    recipe.add_argument(
-        "--stem",
-        choices=STEMS,
-        default="imagenet",
-        help="the paper's 7x7 stem, or a 3x3 stem (default: %(default)s)",
-    )
-    recipe.add_argument(
-        "--augment",
-        choices=AUGMENTS,
-        default=FIELD_DEFAULTS["augment"],
-        help="what draws the views; lightly's runs in --workers, kornia's must be installed "
-        "(default: %(default)s)",
-    )
-    recipe.add_argument(
-        "--compiled",
-        action=argparse.BooleanOptionalAction,
-        default=FIELD_DEFAULTS["compiled"],
-        help="compile the training step (simclr, ours, one device); the same numbers but for "
-        "rounding",
-    )
-    recipe.add_argument(
-        "--precision", choices=PRECISIONS, default="32-true", help="default: %(default)s"
-    )
+    _add_fields(recipe, RECIPE)
 
     machine = parser.add_argument_group("machine")
     machine.add_argument(
         "--accelerator", choices=("auto", "cpu", "gpu"), default="auto", help="default: %(default)s"
     )
-    machine.add_argument("--devices", type=int, default=1, help="default: %(default)s")
+    _add_fields(machine, MACHINE)
     machine.add_argument(
         "--workers",
         type=int,
@@ -172,54 +79,72 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def names(known: Sequence[str]) -> Callable[[str], str]:
-    """An argparse type: one of `known`, or an error that lists them."""
+def _add_fields(group: "argparse._ArgumentGroup", name: str) -> None:
+    """A flag for each field of an experiment that belongs to the group."""
+    for field, about in SETTINGS.items():
+        if about.group != name:
+            continue
+        default = _FIELDS[field].default
+        source = f" [{about.source}]" if about.source else ""
+        usual = about.default_help or "%(default)s"
+        options: dict[str, Any] = {"default": default}
+        options["help"] = f"{about.help}{source} (default: {usual})"
+        kind = _kind(field)
+        if kind is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        elif about.choices:
+            options["choices"] = about.choices
+        else:
+            options["type"] = known(METHODS) if field == "method" else kind
+            options["metavar"] = about.metavar
+        group.add_argument(f"--{field.replace('_', '-')}", **options)
+
+
+def _kind(field: str) -> type:
+    """The type of a field's value that is not None."""
+    hint = _TYPES[field]
+    kinds: list[type] = [each for each in get_args(hint) or (hint,) if each is not type(None)]
+    return kinds[0]
+
+
+def known(registry: Registry[Any]) -> Callable[[str], str]:
+    """An argparse type: a name of the registry, an entry point's or an import path."""
 
     def check(value: str) -> str:
-        if value not in known:
+        try:
+            registry.find(value)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+        return value
+
+    return check
+
+
+def names(accepted: Sequence[str]) -> Callable[[str], str]:
+    """An argparse type: one of `accepted`, or an error that lists them."""
+
+    def check(value: str) -> str:
+        if value not in accepted:
             raise argparse.ArgumentTypeError(
-                f"{value!r} is not known; choose from {', '.join(known)}"
+                f"{value!r} is not known; choose from {', '.join(accepted)}"
             )
         return value
 
     return check
 
 
-def head_families() -> tuple[str, ...]:
-    """The families of heads.HEADS, without their sizes."""
-    return tuple(dict.fromkeys(name.rsplit("-", 1)[0] for name in HEADS))
+def known_or(extra: str, registry: Registry[Any]) -> Callable[[str], str]:
+    """An argparse type: `extra`, or what `known` accepts."""
+    check = known(registry)
+    return lambda value: value if value == extra else check(value)
 
 
 def experiment_from(
     args: argparse.Namespace, *, dataset: str, head: str, backbone: str, seed: int
 ) -> Experiment:
     """The experiment of one cell, the rest of it from the shared flags."""
-    return Experiment(
-        dataset=dataset,
-        head=head,
-        backbone=backbone,
-        seed=seed,
-        learning_rate=args.learning_rate,
-        stem=args.stem,
-        views=args.views,
-        image_size=args.image_size,
-        train_images=args.train_images,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        weight_decay=args.weight_decay,
-        warmup_fraction=args.warmup_fraction,
-        gradient_clip=args.gradient_clip,
-        temperature=args.temperature,
-        method=args.method,
-        queue_size=args.queue_size,
-        teacher_momentum=args.teacher_momentum,
-        precision=args.precision,
-        devices=args.devices,
-        augment=args.augment,
-        compiled=args.compiled,
-        imbalance=args.imbalance,
-        loss_chunk_size=args.loss_chunk_size,
-    )
+    shared = {name: getattr(args, name) for name, about in SETTINGS.items() if about.group}
+    return Experiment(dataset=dataset, head=head, backbone=backbone, seed=seed, **shared)
 
 
 def machine_from(args: argparse.Namespace) -> Machine:
@@ -235,8 +160,11 @@ def machine_from(args: argparse.Namespace) -> Machine:
     return machine
 
 
-def source_from(args: argparse.Namespace) -> DataSource:
+def source_from(args: argparse.Namespace) -> "DataSource":
     """The images of the shared flags."""
+    from df_heads.benchmarks.harness.data.images import load_images
+    from df_heads.benchmarks.harness.sweep.missing import DataSource
+
     return DataSource(
         lambda name, size: load_images(
             name, data_dir=args.data_dir, image_size=size, cache_dir=args.cache_dir

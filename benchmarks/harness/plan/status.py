@@ -7,6 +7,7 @@ from statistics import fmean
 
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.text_table import duration, markdown_table
+from df_heads.benchmarks.harness.evaluate.evaluation import Evaluation
 from df_heads.benchmarks.harness.store.locks import Owner, lock_owner
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
@@ -48,7 +49,7 @@ def look(jobs: Sequence[Job], results: ResultFolder) -> Cells:
         elif (owner := lock_owner(results.lock_file(job.experiment))) is not None:
             running[job] = owner
         elif (failure := results.failure(job.experiment)) is not None:
-            failed[job] = failure["error"]
+            failed[job] = failure.error
         else:
             missing.add(job)
     return Cells(frozenset(done), running, failed, frozenset(missing))
@@ -68,7 +69,7 @@ class Clock:
             result = results.load(experiment)
             if result is None:
                 continue
-            seconds = sum(result["seconds"].values())
+            seconds = sum(result.seconds.values())
             for place in (_budget(experiment), _nearer(experiment)):
                 self._seconds.setdefault(place, []).append(seconds)
 
@@ -135,16 +136,10 @@ def status_text(tables: Mapping[str, Sequence[Job]], results: ResultFolder) -> s
 
 def _strongest(jobs: Sequence[Job]) -> list[Job]:
     """One job for each experiment: with what any table wants of it."""
-    probes = {job.experiment for job in jobs if job.probes}
-    robustness = {job.experiment: job.robustness for job in jobs if job.robustness}
-    return [
-        Job(
-            job.experiment,
-            job.experiment in probes,
-            robustness=robustness.get(job.experiment, ""),
-        )
-        for job in jobs
-    ]
+    wanted: dict[Experiment, dict[Evaluation, None]] = {}
+    for job in jobs:
+        wanted.setdefault(job.experiment, {}).update(dict.fromkeys(job.evaluations))
+    return [Job(experiment, tuple(evaluations)) for experiment, evaluations in wanted.items()]
 
 
 def _explanation(seconds: float, at_work: int) -> str:

@@ -9,9 +9,9 @@ from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.machine import is_first_process
 from df_heads.benchmarks.harness.plan.cells import file_stem
 from df_heads.benchmarks.harness.plan.flags import machine_from, source_from
-from df_heads.benchmarks.harness.store.results import ResultFolder, write_text
+from df_heads.benchmarks.harness.store.files import write_text
+from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
-from df_heads.benchmarks.harness.sweep.missing import run_missing
 
 TableText = Callable[[argparse.Namespace, ResultFolder], str]
 Draw = Callable[[argparse.Namespace, ResultFolder], Sequence[Path]]
@@ -42,6 +42,8 @@ def run_table(
     results, machine = ResultFolder(args.out_dir), machine_from(args)
     failures = []
     if not args.table_only:
+        from df_heads.benchmarks.harness.sweep.missing import run_missing
+
         failures = run_missing(jobs, source_from(args), results, machine, args.shard)
     if not is_first_process():
         return 0

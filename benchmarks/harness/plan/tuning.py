@@ -3,11 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from df_heads.benchmarks.harness.base.statistics import Summary, summarize
 from df_heads.benchmarks.harness.base.text_table import NOT_RUN, markdown_table, percent
-from df_heads.benchmarks.harness.store.results import collapsed
+from df_heads.benchmarks.harness.store.schema import RunResult
 
 #: What the best rate is chosen by: the accuracy that every ablation of the paper reports.
 CRITERION = "unsupervised"
@@ -26,19 +25,19 @@ class Trial:
 
     head: str
     rate: float
-    results: Mapping[int, Mapping[str, Any]]
+    results: Mapping[int, RunResult]
     wanted: int
 
     @property
     def accuracy(self) -> Summary | None:
         """The criterion over seeds, in percent; None if nothing was run."""
-        return summarize([result["metrics"][CRITERION] for result in self.results.values()])
+        return summarize([result.metrics[CRITERION] for result in self.results.values()])
 
     @property
     def counts(self) -> bool:
         """Whether it may be chosen: every seed was run and none collapsed."""
         complete = len(self.results) == self.wanted
-        return complete and not any(map(collapsed, self.results.values()))
+        return complete and not any(result.collapsed for result in self.results.values())
 
 
 def choose(trials: Sequence[Trial]) -> dict[str, float]:
@@ -72,7 +71,7 @@ def tuning_table(trials: Sequence[Trial]) -> str:
 def _cell(trial: Trial) -> str:
     if trial.accuracy is None:
         return NOT_RUN
-    mark = " (collapsed)" if any(map(collapsed, trial.results.values())) else ""
+    mark = " (collapsed)" if any(result.collapsed for result in trial.results.values()) else ""
     return f"{percent(trial.accuracy)}{mark}"
 
 

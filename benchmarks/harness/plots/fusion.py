@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from df_heads.benchmarks.harness.evaluate.fusion import FusionResult
+from df_heads.benchmarks.harness.evaluate.fusing import FusionMaps
 from df_heads.benchmarks.harness.plots.drawing import COLORS, new_figure, save_figure
 from df_heads.fusion import FusionSummary, LayerFusion
 
@@ -25,7 +25,7 @@ PANELS = {
 LEAST_RANGE = 0.01
 
 
-def draw_maps(result: FusionResult, layers: Sequence[int], file: Path) -> None:
+def draw_maps(result: FusionMaps, layers: Sequence[int], file: Path) -> None:
     """The first head's attention in some layers (from 0), side by side, sorted by class.
 
     All panels share one colour scale, from the 0.5 % to the 99.5 % quantile of what is drawn: how
@@ -47,7 +47,7 @@ def draw_maps(result: FusionResult, layers: Sequence[int], file: Path) -> None:
     save_figure(figure, file)
 
 
-def draw_measures(results: Mapping[str, FusionResult], file: Path) -> None:
+def draw_measures(results: Mapping[str, FusionMaps], file: Path) -> None:
     """Every measure over the layers, one colour a head: solid after training, dotted before.
 
     The line is the mean over attention heads, the band reaches from the least to the most.

@@ -5,20 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
-from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.store.results import Kind, ResultFolder
 
 # (group, name) of what a result file must hold.
 OF_ALL = (("environment", "hardware"), ("environment", "packages"))
-OF_RUNS = (
-    ("metrics", "unsupervised"),
-    ("metrics", "supervised"),
-    ("seconds", "train"),
-    ("seconds", "evaluate"),
-    ("parameters", "head"),
-    ("data", "fingerprint"),
-)
 NUMBERS = ("metrics", "seconds", "parameters")
 
 
@@ -61,14 +55,13 @@ class ReadFolder(ResultFolder):
         self.records[name] = Record(name, None, content)
         return content
 
-    def _read(self, file: Path, experiment: Experiment) -> dict[str, Any] | None:
-        content = super()._read(file, experiment)
-        if content is not None:
-            of_run = file == self.file(experiment)
-            _check(file, content, (*OF_ALL, *OF_RUNS) if of_run else OF_ALL)
+    def load_as(self, kind: type[Kind], file: Path, experiment: Experiment) -> Kind | None:
+        """See `ResultFolder.load_as`."""
+        result = super().load_as(kind, file, experiment)
         name = file.relative_to(self.path).as_posix()
+        content = None if result is None else msgspec.to_builtins(result)
         self.records[name] = Record(name, experiment, content)
-        return content
+        return result
 
 
 def _check(file: Path, content: Mapping[str, Any], needed: Sequence[tuple[str, str]]) -> None:

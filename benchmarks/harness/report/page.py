@@ -1,6 +1,5 @@
 """The report as one Markdown page."""
 
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
@@ -73,7 +72,7 @@ def _total(sections: Sequence[Section]) -> str:
 
 
 def _section(section: Section, scripts: Scripts, page_folder: Path) -> str:
-    question = (inspect.getdoc(scripts[section.script]) or "").splitlines()[:1]
+    question = [scripts[section.script].question]
     parts = [
         f"## {plain(section.title)}",
         *map(plain, question),

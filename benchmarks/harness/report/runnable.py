@@ -10,7 +10,7 @@ from df_heads.benchmarks.harness.plan.control_suites import SUITES
 from df_heads.benchmarks.harness.report.facts import short_budget
 from df_heads.benchmarks.harness.report.folder import ReadFolder, Record
 from df_heads.benchmarks.harness.report.sections import Scripts, Section, parse_command
-from df_heads.benchmarks.harness.store.results import read_json
+from df_heads.benchmarks.harness.store.files import read_json
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from typing import Any, Protocol
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.report.folder import ReadFolder, Record
 from df_heads.benchmarks.harness.report.text import plain, slug
-from df_heads.benchmarks.harness.store.results import ResultFolder, read_json
+from df_heads.benchmarks.harness.store.files import read_json
+from df_heads.benchmarks.harness.store.results import ResultFolder
 
 MANIFEST = "report.json"
 

@@ -12,7 +12,7 @@ from df_heads.benchmarks.harness.base.environment import describe_environment
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.speed.measuring import Pass, time_in_turn
-from df_heads.benchmarks.harness.train.methods import build_model
+from df_heads.benchmarks.harness.train.models import build_model
 from df_heads.integrations.backbones import feature_width
 
 # Tensor cores take widths that are multiples of 8; a finer choice drowns in the noise of timing.
@@ -70,7 +70,7 @@ def measure_equal_time(
         return time_ratios(ours, reference, device, pairs)
 
     width = find_width(lambda width: statistics.median(ratios(width, SEARCH_PAIRS)))
-    hardware = describe_environment(device.type, 1)["hardware"]
+    hardware = describe_environment(device.type, 1).hardware
     place = f"batch size {transformer.batch_size}, {transformer.precision}, on {hardware}"
     return EqualTime(width, ratios(width, FINAL_PAIRS), place)
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
+from df_heads.benchmarks.harness.evaluate.evaluation import Evaluation
+from df_heads.benchmarks.harness.evaluate.standard import Standard
 from df_heads.benchmarks.harness.store.results import ResultFolder
 
 
@@ -15,17 +17,14 @@ class Job:
 
     Attributes:
         experiment: What to train and evaluate.
-        probes: Whether the probes of Table 6 are wanted too.
+        evaluations: What is wanted beside the standard metrics; an untrained backbone has none.
         label: What tells it from the table's other cells beside data set, head and seed, for the
             terminal; jobs that differ in it alone are equal.
-        robustness: The data set that the evaluations of run_robustness.py transfer to; empty if
-            they are not wanted.
     """
 
     experiment: Experiment
-    probes: bool = False
+    evaluations: tuple[Evaluation, ...] = ()
     label: str = field(default="", compare=False)
-    robustness: str = ""
 
     @property
     def title(self) -> str:
@@ -34,15 +33,18 @@ class Job:
         place = f" {self.label}" if self.label else ""
         return f"{experiment.dataset} {experiment.head}{place} seed {experiment.seed}"
 
+    def files(self) -> list[str]:
+        """The result files that it leaves, within the results folder; the run's own first."""
+        every = (Standard(), *self.evaluations)
+        return [evaluation.file(self.experiment) for evaluation in every]
+
+    def missing(self, results: ResultFolder) -> list[Evaluation]:
+        """The evaluations whose files are not there."""
+        return [each for each in self.evaluations if each.load(results, self.experiment) is None]
+
     def done(self, results: ResultFolder) -> bool:
-        """Whether its files are there."""
-        if results.load(self.experiment) is None:
-            return False
-        if self.probes and results.load_probes(self.experiment) is None:
-            return False
-        return not self.robustness or (
-            results.load_robustness(self.experiment, self.robustness) is not None
-        )
+        """Whether all its files are there."""
+        return results.load(self.experiment) is not None and not self.missing(results)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ killed frees its lock, and the next one goes on from the cell's last checkpoint.
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,10 +18,11 @@ from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.data.images import ImageData
-from df_heads.benchmarks.harness.evaluate.probes import run_probes
-from df_heads.benchmarks.harness.evaluate.robustness import INVERTED, run_robustness
+from df_heads.benchmarks.harness.data.subsets import images_of
+from df_heads.benchmarks.harness.evaluate.evaluation import FinishedRun
 from df_heads.benchmarks.harness.store.locks import try_lock, wait_for_lock
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.store.schema import DataUsed, FailedRun, RunResult
 from df_heads.benchmarks.harness.sweep.copies import announce, announce_end, announced
 from df_heads.benchmarks.harness.sweep.jobs import WHOLE, Job, Shard
 from df_heads.benchmarks.harness.sweep.run import run
@@ -102,7 +102,9 @@ class _Sweep:
         self, jobs: Sequence[Job], source: DataSource, results: ResultFolder, machine: Machine
     ) -> None:
         self.jobs, self.source, self.results, self.machine = jobs, source, results, machine
-        self.failed_before = {job: results.failure(job.experiment) for job in jobs}
+        self.failed_before: dict[Job, FailedRun | None] = {
+            job: results.failure(job.experiment) for job in jobs
+        }
         self.failures: list[str] = []
         self.started = 0
 
@@ -134,7 +136,7 @@ class _Sweep:
                 return True
             failure = self.results.failure(job.experiment)
             if failure is not None and failure != self.failed_before[job]:
-                self.failures.append(failure["error"])
+                self.failures.append(failure.error)
             else:
                 self._run(job)
             return True
@@ -145,7 +147,7 @@ class _Sweep:
         title = f"[{self.started}/{self.missing}] {job.title}"
         self.results.forget_failure(experiment)
         try:
-            self._train_and_probe(job, title)
+            self._train_and_evaluate(job, title)
         except (TrainingDivergedError, torch.OutOfMemoryError) as error:
             if isinstance(error, torch.OutOfMemoryError) and experiment.devices > 1:
                 raise  # the other devices wait for this one
@@ -161,57 +163,66 @@ class _Sweep:
             self.results.save_failure(experiment, f"{experiment.name}: {error!r}")
             raise
 
-    def _train_and_probe(self, job: Job, title: str) -> None:
+    def _train_and_evaluate(self, job: Job, title: str) -> None:
         experiment = job.experiment
         data = _images(experiment, self.source, self.results)
+        wanted = job.missing(self.results)
         content = self.results.load(experiment)
-        if content is None:
+        trained_before = content is not None
+        if content is None or not all(e.is_possible(self.results, experiment) for e in wanted):
             if experiment.devices > 1 and experiment.head != UNTRAINED:
                 announce(experiment.key)
             content = run(
                 experiment,
                 data,
                 self.results,
-                self.machine,
+                # A finished run has nothing to resume, and its snapshots are gone.
+                replace(self.machine, resume=self.machine.resume and not trained_before),
                 data_note=self.source.note,
                 title=title,
+                snapshot_epochs=sorted({n for e in wanted for n in e.snapshot_epochs(experiment)}),
             )
             assert content is not None
             print(f"{title}: {_summary(content)}", flush=True)
-        if job.probes:
-            run_probes(experiment, data, self.results, self.machine)
-            print(f"{title}: probes done", flush=True)
-        if job.robustness:
-            name, other = job.robustness, None
-            if name != INVERTED:
-                other = _load(name, experiment.image_size, self.source, self.results)
-            run_robustness(experiment, data, other, self.results, self.machine)
-            print(f"{title}: further evaluations done", flush=True)
+        finished = FinishedRun(
+            experiment,
+            images_of(experiment, data),
+            self.results,
+            self.machine,
+            load_images=lambda name: _load(name, experiment.image_size, self.source, self.results),
+            data_note=self.source.note,
+        )
+        for evaluation in wanted:
+            evaluation.run(finished)
+            print(f"{title}: {evaluation.name} done", flush=True)
 
     def _check_same_images(self, job: Job) -> None:
-        experiment, name = job.experiment, job.robustness
+        experiment = job.experiment
+
+        def load(name: str) -> ImageData:
+            return _load(name, experiment.image_size, self.source, self.results)
+
         result = self.results.load(experiment)
         if result is not None:
             data = _images(experiment, self.source, self.results)
-            _refuse_other_images(self.results.file(experiment), result["data"], data)
-        more = self.results.load_robustness(experiment, name) if name else None
-        if more is not None and name != INVERTED:
-            data = _load(name, experiment.image_size, self.source, self.results)
-            file = self.results.robustness_file(experiment, name)
-            _refuse_other_images(file, more["settings"]["transfer"], data)
+            _refuse_other_images(self.results.file(experiment), result.data, data)
+        for evaluation in job.evaluations:
+            more = evaluation.load(self.results, experiment)
+            if more is not None:
+                evaluation.check_images(more, experiment, load)
 
 
-def _refuse_other_images(file: Path, before: Mapping[str, Any], data: ImageData) -> None:
-    if before["fingerprint"] != data.fingerprint:
+def _refuse_other_images(file: Path, before: DataUsed, data: ImageData) -> None:
+    if before.fingerprint != data.fingerprint:
         raise InputError(
-            f"{file} was made from other images of {data.name} (fingerprint "
-            f"{before['fingerprint']}, not {data.fingerprint}); choose another --out-dir."
+            f"{file} was made from other images of {data.name} (fingerprint {before.fingerprint}, "
+            f"not {data.fingerprint}); choose another --out-dir."
         )
 
 
-def _summary(content: dict[str, Any]) -> str:
-    metrics = content["metrics"]
+def _summary(content: RunResult) -> str:
+    metrics = content.metrics
     return (
         f"unsupervised {metrics['unsupervised']:.2f} %, supervised {metrics['supervised']:.2f} %, "
-        f"{sum(content['seconds'].values()):.0f} s"
+        f"{sum(content.seconds.values()):.0f} s"
     )

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Collection
-from typing import Any
 
 from pytorch_lightning import seed_everything
 from torch import nn
@@ -13,12 +12,13 @@ from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.data.subsets import images_of, pretraining_images
-from df_heads.benchmarks.harness.evaluate.standard import evaluate
+from df_heads.benchmarks.harness.evaluate.evaluation import FinishedRun
+from df_heads.benchmarks.harness.evaluate.standard import Standard
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.store.schema import DataUsed, Parameters, RunResult, header
 from df_heads.benchmarks.harness.train.callbacks import TrainingCurve
-from df_heads.benchmarks.harness.train.methods import untrained_backbone
+from df_heads.benchmarks.harness.train.models import untrained_backbone
 from df_heads.benchmarks.harness.train.training import train
-from df_heads.benchmarks.harness.views.building import build_augment
 
 
 def run(
@@ -30,7 +30,7 @@ def run(
     data_note: str = "",
     title: str = "",
     snapshot_epochs: Collection[int] = (),
-) -> dict[str, Any] | None:
+) -> RunResult | None:
     """Train and evaluate one experiment and write its result file.
 
     Args:
@@ -41,8 +41,7 @@ def run(
         data_note: What is particular about this copy of the data, kept with the result.
         title: Shown beside the progress bar.
         snapshot_epochs: Keep the weights after these epochs in the work folder, 0 for those before
-            the first step; see snapshots.read_snapshot and
-            methods.build_model.
+            the first step; see snapshots.read_snapshot.
 
     Returns:
         The content of the result file; None on all processes but the first.
@@ -69,7 +68,11 @@ def run(
     if not is_first_process():
         return None
     started = time.perf_counter()
-    metrics = evaluate(backbone, data, build_augment(experiment), experiment.seed, machine.device)
+    finished = FinishedRun(
+        experiment, data, results, machine, data_note=data_note, backbone_at_hand=backbone
+    )
+    measured, _ = Standard().measure(finished)
+    metrics = dict(measured)
     seconds = {
         "train": sum(row["seconds"] for row in curve.rows),
         "evaluate": time.perf_counter() - started,
@@ -79,22 +82,26 @@ def run(
         if experiment.method == "simclr":
             # What all projections parallel give: each is as similar to its pair as to all others.
             metrics["collapse_loss"] = math.log(2 * experiment.batch_size - 1)
-    content = {
-        "data": {
-            "name": data.name,
-            "note": data_note,
-            "fingerprint": data.fingerprint,
-            "train": len(pretraining.train_labels),
-            "test": len(data.test_labels),
-            "classes": len(data.classes),
-        },
-        "parameters": {"backbone": _parameters(backbone), "head": head_parameters},
-        "metrics": metrics,
-        "seconds": seconds,
-        "environment": describe_environment(machine.device.type, experiment.devices),
-    }
-    results.save(experiment, content, curve.rows)
-    return content
+    result = RunResult(
+        **header(experiment),
+        data=DataUsed(
+            name=data.name,
+            note=data_note,
+            fingerprint=data.fingerprint,
+            train=len(pretraining.train_labels),
+            test=len(data.test_labels),
+            classes=len(data.classes),
+        ),
+        parameters=Parameters(
+            backbone=_parameters(backbone),
+            head=head_parameters,
+        ),
+        metrics=metrics,
+        seconds=seconds,
+        environment=describe_environment(machine.device.type, experiment.devices),
+    )
+    results.save(experiment, result, curve.rows)
+    return result
 
 
 def _parameters(module: nn.Module) -> int:

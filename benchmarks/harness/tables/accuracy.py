@@ -1,8 +1,7 @@
 """Tables of accuracies and of paired gains, from result files and nothing else."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.base.names import BASELINE, CONTROL, family, size_of
@@ -16,14 +15,11 @@ from df_heads.benchmarks.harness.base.text_table import (
     millions,
     percent,
 )
-from df_heads.benchmarks.harness.store.results import collapsed
+from df_heads.benchmarks.harness.evaluate.evaluation import Load
+from df_heads.benchmarks.harness.evaluate.standard import Standard
 
-#: From an experiment to the content of its result file; None if it was not run.
-Load = Callable[[Experiment], Mapping[str, Any] | None]
-
-UNSUPERVISED, SUPERVISED = "unsup. %", "sup. %"
 #: The columns of most tables, and the metric that fills each.
-METRICS = {UNSUPERVISED: "unsupervised", SUPERVISED: "supervised"}
+METRICS = Standard().columns
 REFERENCES = {BASELINE: "feedforward", CONTROL: "attention off"}
 
 
@@ -72,13 +68,17 @@ class FilledRow:
     def title(self) -> str:
         """The row's title, and whether a run of it collapsed."""
         return self.row.title + (
-            " (collapsed)" if any(map(collapsed, self.results.values())) else ""
+            " (collapsed)" if any(result.collapsed for result in self.results.values()) else ""
         )
 
     def accuracies(self, column: str) -> dict[int, float]:
         """The accuracy of each seed, in percent."""
         metric = self.row.metrics[column]
-        return {seed: result["metrics"][metric] for seed, result in self.results.items()}
+        return {
+            seed: result.metrics[metric]
+            for seed, result in self.results.items()
+            if metric in result.metrics
+        }
 
     def gain(self, column: str, over: "FilledRow") -> Summary | None:
         """The paired gain over another row; None without a common seed."""
@@ -108,12 +108,12 @@ def accuracy_table(labels: Sequence[str], rows: Sequence[FilledRow]) -> str:
 def _accuracy_cells(filled: FilledRow, columns: Sequence[str]) -> list[str]:
     row, results = filled.row, filled.results
     first = next(iter(results.values()), None)
-    seconds = summarize([result["seconds"]["train"] for result in results.values()])
+    seconds = summarize([result.seconds["train"] for result in results.values()])
     cells = [
         *row.labels,
         filled.title,
         size_of(row.head),
-        millions(first["parameters"]["head"] if first else None),
+        millions(first.parameters.head if first else None),
     ]
     for column in columns:
         printed = row.paper.get(column)

@@ -6,22 +6,8 @@ from dataclasses import replace
 from df_heads.benchmarks.harness.base.names import size_of
 from df_heads.benchmarks.harness.base.statistics import summarize
 from df_heads.benchmarks.harness.base.text_table import markdown_table, percent
-from df_heads.benchmarks.harness.evaluate.robustness import (
-    CORRUPTED,
-    LABEL_FRACTIONS,
-    NOISE_RATES,
-    TRANSFER,
-    labels_metric,
-    noise_metric,
-)
-from df_heads.benchmarks.harness.tables.accuracy import (
-    LEGEND,
-    FilledRow,
-    Load,
-    Row,
-    fill,
-    gain_table,
-)
+from df_heads.benchmarks.harness.evaluate.evaluation import Load
+from df_heads.benchmarks.harness.tables.accuracy import LEGEND, FilledRow, Row, fill, gain_table
 
 ACCURACY = "accuracy %"
 
@@ -31,16 +17,6 @@ NOTE = (
     "Wrong labels are wrong in training only. Corrupted is the mean over six corruptions of the "
     "test images at severities 1, 3 and 5, each of which is in the result files."
 )
-
-
-def settings(transfer_to: str) -> dict[str, str]:
-    """Heading -> metric of every setting."""
-    return {
-        **{f"{100 * share:g} % labels": labels_metric(share) for share in LABEL_FRACTIONS},
-        **{f"{100 * rate:g} % wrong": noise_metric(rate) for rate in NOISE_RATES},
-        f"to {transfer_to}": TRANSFER,
-        "corrupted": CORRUPTED,
-    }
 
 
 def by_setting(rows: Sequence[Row]) -> list[Row]:

@@ -1,43 +1,115 @@
-"""The heads of the benchmarks by name: those of df_heads, and lightly's, which users have today."""
+"""The heads of the benchmarks by family; importing this imports no torch, building one does."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from lightly.models.modules import SimCLRProjectionHead
-from torch import nn
+from df_heads.benchmarks.harness.base.names import SIZES, family, size_of
+from df_heads.benchmarks.harness.base.registry import Registry
+from df_heads.presets import HEAD_PRESETS, build_head
 
-from df_heads import HEAD_PRESETS, build_head
+if TYPE_CHECKING:
+    from torch import nn
 
-#: Name -> function of the feature width, and options, that builds lightly's head of two linear
-#: layers with BatchNorm behind both.
-LIGHTLY_HEADS: Mapping[str, Callable[..., nn.Module]] = {
+
+@dataclass(frozen=True)
+class HeadFamily:
+    """A head in the paper's sizes.
+
+    Attributes:
+        build: From a size, the width of the backbone's features, and keyword arguments that win
+            over those of the size, to the head.
+        preset: Whether df_heads.build_head, and so every method, knows it by name.
+    """
+
+    build: Callable[..., "nn.Module"]
+    preset: bool = False
+
+
+# Hidden and output width of lightly's head of two linear layers with BatchNorm behind both.
+_LIGHTLY_WIDTHS: Mapping[str, tuple[int, int]] = {
     # As in lightly's CIFAR-10 benchmark, docs/source/getting_started/benchmarks.
-    "lightly-small": partial(SimCLRProjectionHead, hidden_dim=512, output_dim=128),
+    "small": (512, 128),
     # As in lightly's example, examples/pytorch_lightning/simclr.py.
-    "lightly-large": partial(SimCLRProjectionHead, hidden_dim=2048, output_dim=2048),
+    "large": (2048, 2048),
 }
+#: Hidden and output width of a head from outside: those of the paper's Transformer heads.
+OUTSIDE_WIDTHS: Mapping[str, int] = {"small": 128, "large": 256}
 
-#: Names of the heads, "<family>-<size>".
-HEADS = (*HEAD_PRESETS, *LIGHTLY_HEADS)
+
+def _lightly(size: str, input_dim: int, **options: Any) -> "nn.Module":
+    from lightly.models.modules import SimCLRProjectionHead
+
+    hidden_dim, output_dim = _LIGHTLY_WIDTHS[size]
+    widths = {"hidden_dim": hidden_dim, "output_dim": output_dim}
+    head: nn.Module = SimCLRProjectionHead(input_dim, **{**widths, **options})
+    return head
 
 
-def build_named_head(name: str, input_dim: int, **options: Any) -> nn.Module:
-    """Build a head of HEADS.
+def _from_preset(name: str) -> HeadFamily:
+    def build(size: str, input_dim: int, **options: Any) -> "nn.Module":
+        return build_head(f"{name}-{size}", input_dim, **options)
+
+    return HeadFamily(build, preset=True)
+
+
+def _from_outside(name: str, found: Any) -> HeadFamily:
+    """A callable (input_dim, hidden_dim, output_dim, **options) -> nn.Module."""
+    if not callable(found):
+        raise TypeError(f"it is a {type(found).__name__}, not a class or function")
+
+    def build(size: str, input_dim: int, **options: Any) -> "nn.Module":
+        width = OUTSIDE_WIDTHS[size]
+        widths = {"hidden_dim": width, "output_dim": width, **options}
+        head = found(input_dim, widths.pop("hidden_dim"), widths.pop("output_dim"), **widths)
+        _check_output(name, head, input_dim, options.get("output_dim", width))
+        return head  # type: ignore[no-any-return]
+
+    return HeadFamily(build)
+
+
+def _check_output(name: str, head: Any, input_dim: int, output_dim: int) -> None:
+    import torch
+
+    if not isinstance(head, torch.nn.Module):
+        raise ValueError(f"The head {name!r} gives a {type(head).__name__}, not a torch nn.Module.")
+    training = head.training
+    with torch.no_grad():
+        shape = tuple(head.eval()(torch.zeros(2, input_dim)).shape)
+    head.train(training)
+    if shape != (2, output_dim):
+        raise ValueError(
+            f"The head {name!r} turns features (2, {input_dim}) into {shape}, not "
+            f"(2, {output_dim}): it must give one vector of output_dim for each sample."
+        )
+
+
+#: Family -> head. Their names in an Experiment are "<family>-<size>".
+HEADS: Registry[HeadFamily] = Registry("head", _from_outside, group="df_heads.heads")
+for _name in dict.fromkeys(map(family, HEAD_PRESETS)):
+    HEADS.add(_name, _from_preset(_name))
+HEADS.add("lightly", HeadFamily(_lightly))
+
+
+def build_named_head(name: str, input_dim: int, **options: Any) -> "nn.Module":
+    """Build a head.
 
     Args:
-        name: Its name.
+        name: "<family>-<size>", the family one of HEADS.
         input_dim: Width of the backbone's features.
         options: Keyword arguments of the head's class; they win over the preset's.
 
     Raises:
-        ValueError: If there is no such head, or it does not take an option or its value.
+        InputError: If there is no such head.
+        ValueError: If it does not take an option or its value, or is not what a head should be.
     """
-    if name not in LIGHTLY_HEADS:
-        return build_head(name, input_dim, **options)
+    size = size_of(name)
+    if size not in SIZES:
+        raise ValueError(f"The head {name!r} must end in one of -{', -'.join(SIZES)}.")
     try:
-        return LIGHTLY_HEADS[name](input_dim, **options)
+        return HEADS.find(family(name)).build(size, input_dim, **options)
     except TypeError as error:
         raise ValueError(
-            f"The head {name!r} does not take the options {options} ({error}); leave them out."
+            f"The head {name!r} does not take the options {options} ({error}); leave out those "
+            "that are not its arguments."
         ) from error

@@ -1,100 +1,55 @@
-"""Training methods by name."""
+"""Training methods by name; importing this imports no torch, asking for a class does."""
 
 import inspect
-from typing import Any, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+from df_heads.benchmarks.harness.base.experiment import SETTINGS, Experiment
+from df_heads.benchmarks.harness.base.registry import Registry, import_path
 
-from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.train.heads import LIGHTLY_HEADS, build_named_head
-from df_heads.integrations.backbones import Stem, build_backbone, feature_width
-from df_heads.integrations.byol import BYOL
-from df_heads.integrations.compiled_simclr import CompiledSimCLR
-from df_heads.integrations.method import Method
-from df_heads.integrations.moco import MoCo
-from df_heads.integrations.simclr import SimCLR
+if TYPE_CHECKING:
+    from df_heads.integrations.method import Method
 
-#: Name -> class. The arguments of its constructor are taken from the fields of an Experiment.
-METHODS: dict[str, type[Method]] = {"simclr": SimCLR, "moco": MoCo, "byol": BYOL}
-
-# Fields that not every method has an argument for.
-OPTIONS = (
-    "temperature",
-    "queue_size",
-    "teacher_momentum",
-    "mask_partner",
-    "streams",
-    "loss_chunk_size",
-)
+#: From nothing to the class of a method.
+MethodClass = Callable[[], type["Method"]]
 
 
-def build_model(experiment: Experiment) -> Method:
-    """The untrained model of an experiment.
+def _of_the_project(path: str) -> MethodClass:
+    def load() -> type["Method"]:
+        found: type[Method] = import_path(path)
+        return found
 
-    Raises:
-        InputError: If a part of it cannot be built, or the method has no use for a value.
-    """
-    if experiment.method not in METHODS:
-        raise InputError(f"no method {experiment.method!r}; choose from {', '.join(METHODS)}.")
-    method = CompiledSimCLR if experiment.compiled else METHODS[experiment.method]
-    if experiment.compiled:
-        _check_compiled(experiment)
-    taken = inspect.signature(method).parameters
-    for name in OPTIONS:
-        value = getattr(experiment, name)
-        if name not in taken and value != getattr(Experiment, name):
-            raise InputError(
-                f"{name}={value} has no meaning for {experiment.method}; leave it out."
-            )
-    options: dict[str, Any] = {
-        name: getattr(experiment, name) for name in taken if hasattr(experiment, name)
+    return load
+
+
+def _from_outside(name: str, found: Any) -> MethodClass:
+    from df_heads.integrations.method import Method
+
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        raise TypeError("it must be a class derived from df_heads.integrations.method.Method")
+    return lambda: found
+
+
+#: Name -> what gives the class. The arguments of its constructor are taken from an Experiment.
+METHODS: Registry[MethodClass] = Registry("method", _from_outside, group="df_heads.methods")
+METHODS.add("simclr", _of_the_project("df_heads.integrations.simclr:SimCLR"))
+METHODS.add("moco", _of_the_project("df_heads.integrations.moco:MoCo"))
+METHODS.add("byol", _of_the_project("df_heads.integrations.byol:BYOL"))
+
+#: Fields that not every method has an argument for.
+METHOD_FIELDS = tuple(name for name, about in SETTINGS.items() if about.methods)
+
+
+def takes(method: str, name: str) -> bool:
+    """Whether a method has use for a field of METHOD_FIELDS."""
+    if method in METHODS:
+        return method in SETTINGS[name].methods
+    return name in inspect.signature(METHODS.find(method)()).parameters
+
+
+def only_of_method(name: str) -> dict[str, Any]:
+    """The method as changes of an experiment, the fields it has no use for at their defaults."""
+    unused = {
+        field: getattr(Experiment, field) for field in METHOD_FIELDS if not takes(name, field)
     }
-    options = {name: value for name, value in options.items() if value is not None}
-    if "gather_distributed" in taken:
-        options["gather_distributed"] = experiment.devices > 1
-    try:
-        if experiment.head in LIGHTLY_HEADS:
-            del options["head_options"]
-            options |= _modules(experiment)
-        model = method(**options)
-        model.check_batch_size(experiment.batch_size // experiment.devices, experiment.devices)
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    return model
-
-
-def _check_compiled(experiment: Experiment) -> None:
-    needed = {"method": "simclr", "augment": "ours", "devices": 1, "precision": None}
-    needed["precision"] = "32-true" if experiment.precision == "32-true" else "bf16-mixed"
-    for name, value in needed.items():
-        if getattr(experiment, name) != value:
-            raise InputError(
-                f"--compiled cannot run with {name}={getattr(experiment, name)}; use "
-                f"--{name} {value}, or --no-compiled."
-            )
-
-
-def _modules(experiment: Experiment) -> dict[str, nn.Module]:
-    """Backbone and head of an experiment whose head the methods do not know by name."""
-    backbone = untrained_backbone(experiment)
-    # As in Method: what comes after must not depend on how many random numbers a head draws.
-    with torch.random.fork_rng():
-        width = feature_width(backbone, experiment.image_size)
-        head = build_named_head(experiment.head, width, **experiment.head_options)
-    return {"backbone": backbone, "head": head}
-
-
-def untrained_backbone(experiment: Experiment) -> nn.Module:
-    """The backbone of an experiment with its first weights.
-
-    Raises:
-        InputError: If it cannot be built.
-    """
-    try:
-        return build_backbone(
-            experiment.backbone, stem=cast(Stem, experiment.stem), image_size=experiment.image_size
-        )
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    return {"method": name, **unused}

@@ -6,7 +6,7 @@ from torch import Tensor
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.store.results import ResultFolder
-from df_heads.benchmarks.harness.train.methods import build_model
+from df_heads.benchmarks.harness.train.models import build_model
 from df_heads.benchmarks.harness.train.training import CHECKPOINT
 from df_heads.integrations.method import Method
 

@@ -14,14 +14,15 @@ from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.machine import Machine
 from df_heads.benchmarks.harness.data.images import ImageData
-from df_heads.benchmarks.harness.store.results import ResultFolder, read_json, write_json
+from df_heads.benchmarks.harness.store.files import read_json, write_json
+from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.train.callbacks import (
     RunProgress,
     StopOnBadLoss,
     TrainingCurve,
     TrainingDivergedError,
 )
-from df_heads.benchmarks.harness.train.methods import build_model
+from df_heads.benchmarks.harness.train.models import build_model
 from df_heads.benchmarks.harness.train.snapshots import Snapshots
 from df_heads.benchmarks.harness.views.building import build_batches
 from df_heads.integrations.method import Method

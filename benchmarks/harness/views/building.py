@@ -22,7 +22,7 @@ def view_settings(experiment: Experiment) -> dict[str, Any]:
     """The settings of an experiment's views, by the argument names of lightly's SimCLRTransform."""
     return {
         "min_scale": experiment.min_scale,
-        "hf_prob": 0.5 if DATASETS[experiment.dataset].horizontal_flip else 0.0,
+        "hf_prob": 0.5 if DATASETS.find(experiment.dataset).horizontal_flip else 0.0,
         "rr_prob": 0.5 if experiment.rotation else 0.0,
         "rr_degrees": experiment.rotation,
         "cj_strength": experiment.color_jitter,

@@ -10,11 +10,10 @@ from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.machine import Machine
 from df_heads.benchmarks.harness.data.images import ImageData
-from df_heads.benchmarks.harness.evaluate.probes import (
-    project_in_batches,
-    run_probes,
-    samples_per_sequence,
-)
+from df_heads.benchmarks.harness.evaluate.evaluation import FinishedRun
+from df_heads.benchmarks.harness.evaluate.probes import Probes
+from df_heads.benchmarks.harness.evaluate.probing import project_in_batches, samples_per_sequence
+from df_heads.benchmarks.harness.evaluate.storing import measure_and_store
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.run import run
 
@@ -89,22 +88,22 @@ def test_the_probes_of_a_finished_run(tmp_path: Path, tiny_data: ImageData) -> N
     result = run(TINY, tiny_data, results, MACHINE)
     assert result is not None
     before = results.file(TINY).read_text()
-    assert results.load_probes(TINY) is None
-    content = run_probes(TINY, tiny_data, results, MACHINE)
-    saved = results.load_probes(TINY)
-    assert saved is not None
-    assert saved["metrics"] == content["metrics"]
-    assert list(content["metrics"]) == [
+    assert Probes().load(results, TINY) is None
+    run_again = FinishedRun(TINY, tiny_data, results, MACHINE)
+    content = measure_and_store(Probes(), run_again)
+    saved = Probes().load(results, TINY)
+    assert saved == content
+    assert list(content.metrics) == [
         "backbone_1",
         "backbone_3",
         "projection_1",
         "projection_3",
     ]
     # The first is Table 2's supervised accuracy: the same weights, samples and classifier.
-    assert content["metrics"]["backbone_1"] == pytest.approx(result["metrics"]["supervised"])
-    assert all(0 <= value <= 100 for value in content["metrics"].values())
+    assert content.metrics["backbone_1"] == pytest.approx(result.metrics["supervised"])
+    assert all(0 <= value <= 100 for value in content.metrics.values())
     assert results.file(TINY).read_text() == before
-    assert run_probes(TINY, tiny_data, results, MACHINE)["metrics"] == content["metrics"]
+    assert Probes().measure(run_again)[0] == content.metrics
 
 
 def test_missing_weights_get_one_clear_sentence(tmp_path: Path, tiny_data: ImageData) -> None:
@@ -114,5 +113,5 @@ def test_missing_weights_get_one_clear_sentence(tmp_path: Path, tiny_data: Image
             results.work_dir(TINY).mkdir(parents=True)
             (results.work_dir(TINY) / "last.ckpt").write_bytes(b"no weights")
         with pytest.raises(InputError, match=r"last\.ckpt cannot be read .*; Table 6 needs them"):
-            run_probes(TINY, tiny_data, results, MACHINE)
-    assert results.load_probes(TINY) is None
+            Probes().measure(FinishedRun(TINY, tiny_data, results, MACHINE))
+    assert Probes().load(results, TINY) is None

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_results import save_made, save_made_evaluation
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
@@ -12,10 +13,13 @@ from df_heads.benchmarks.harness.base.machine import Machine
 from df_heads.benchmarks.harness.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.data.label_noise import with_wrong_labels
-from df_heads.benchmarks.harness.evaluate import robustness
-from df_heads.benchmarks.harness.evaluate.robustness import run_robustness
+from df_heads.benchmarks.harness.evaluate import shifts
+from df_heads.benchmarks.harness.evaluate.evaluation import FinishedRun
+from df_heads.benchmarks.harness.evaluate.robustness import Robustness
+from df_heads.benchmarks.harness.evaluate.storing import measure_and_store
 from df_heads.benchmarks.harness.plan.status import status_text
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.store.schema import EvaluationResult
 from df_heads.benchmarks.harness.sweep.jobs import Job
 from df_heads.benchmarks.harness.sweep.missing import DataSource, run_missing
 from df_heads.benchmarks.harness.sweep.run import run
@@ -57,6 +61,10 @@ def results(tmp_path_factory: pytest.TempPathFactory, data: ImageData) -> Result
     return folder
 
 
+def finished(results: ResultFolder, data: ImageData) -> FinishedRun:
+    return FinishedRun(TINY, data, results, MACHINE)
+
+
 def extract(results: ResultFolder, images: np.ndarray) -> torch.Tensor:
     backbone = trained_model(TINY, results, needed_by="the test").backbone
     return extract_features(backbone, [build_augment(TINY).normalize(torch.from_numpy(images))])
@@ -76,18 +84,17 @@ def probe(
 
 def test_every_setting_is_the_probe_it_says(results: ResultFolder, data: ImageData) -> None:
     before = results.file(TINY).read_text()
-    job = Job(TINY, robustness="inverted")
+    job = Job(TINY, (Robustness("inverted"),))
     assert not job.done(results)
-    content = run_robustness(TINY, data, None, results, MACHINE)
+    content = measure_and_store(Robustness("inverted"), finished(results, data))
     assert job.done(results)
-    saved = results.load_robustness(TINY, "inverted")
-    assert saved is not None
-    assert saved["metrics"] == content["metrics"]
+    saved = Robustness("inverted").load(results, TINY)
+    assert saved == content
     assert results.file(TINY).read_text() == before
-    metrics = content["metrics"]
+    metrics = content.metrics
     result = results.load(TINY)
     assert result is not None
-    assert metrics["labels_10"] == pytest.approx(result["metrics"]["supervised"])
+    assert metrics["labels_10"] == pytest.approx(result.metrics["supervised"])
     for percent in (1, 100):
         assert metrics[f"labels_{percent}"] == pytest.approx(probe(results, data, percent / 100))
     spoilt = corrupt(data.test_images, "contrast", 5)
@@ -116,9 +123,7 @@ def test_wrong_labels_are_those_of_the_samples_that_the_probe_draws(
         torch.from_numpy(data.test_labels),
         train_fraction=1.0,
     )
-    found = robustness._with_wrong_labels(
-        robustness._Features.of(data, partial(extract, results)), 2, 0
-    )
+    found = shifts._with_wrong_labels(shifts._Features.of(data, partial(extract, results)), 2, 0)
     assert found["noise_40"] == pytest.approx(expected)
     assert found["noise_20"] != found["noise_40"]
 
@@ -127,14 +132,14 @@ def test_every_set_of_images_is_seen_once(
     results: ResultFolder, data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bytes] = []
-    batches = robustness.evaluation_batches
+    batches = shifts.evaluation_batches
 
     def remembered(images: np.ndarray, augment: object) -> object:
         seen.append(images.tobytes())
         return batches(images, augment)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(robustness, "evaluation_batches", remembered)
-    run_robustness(TINY, data, None, results, MACHINE)
+    monkeypatch.setattr(shifts, "evaluation_batches", remembered)
+    Robustness("inverted").measure(finished(results, data))
     # Train and test of both data sets, and the corrupted test sets.
     assert len(seen) == len(set(seen)) == 4 + len(CORRUPTIONS) * len(SEVERITIES)
 
@@ -146,21 +151,21 @@ def test_another_data_set_gives_the_labels_and_is_scored(
     labels = (np.arange(200) // 2 % 2).astype(np.int64)
     other = dataclasses.replace(data, name="cifar10", train_labels=labels, fingerprint="1" * 16)
     source = DataSource(lambda name, _: {"digits": data, "cifar10": other}[name])
-    assert run_missing([Job(TINY, robustness="cifar10")], source, results, MACHINE) == []
-    content = results.load_robustness(TINY, "cifar10")
-    assert content is not None
-    assert content["metrics"]["transfer"] == pytest.approx(probe(results, other))
-    assert content["settings"]["transfer"] == {
+    assert run_missing([Job(TINY, (Robustness("cifar10"),))], source, results, MACHINE) == []
+    content = Robustness("cifar10").load(results, TINY)
+    assert isinstance(content, EvaluationResult)
+    assert content.metrics["transfer"] == pytest.approx(probe(results, other))
+    assert content.settings["transfer"] == {
         "name": "cifar10",
         "fingerprint": "1" * 16,
         "train": 200,
         "test": 60,
     }
-    assert results.load_robustness(TINY, "stl10") is None
+    assert Robustness("stl10").load(results, TINY) is None
     copy = dataclasses.replace(other, fingerprint="2" * 16)
     source = DataSource(lambda name, _: {"digits": data, "cifar10": copy}[name])
     with pytest.raises(InputError, match="was made from other images of cifar10 .fingerprint 1111"):
-        run_missing([Job(TINY, robustness="cifar10")], source, results, MACHINE)
+        run_missing([Job(TINY, (Robustness("cifar10"),))], source, results, MACHINE)
 
 
 @pytest.mark.parametrize(("wanted", "given"), [(None, 200), (50, 50), (5000, 200)])
@@ -168,20 +173,20 @@ def test_the_other_data_set_has_no_more_images(
     wanted: int | None, given: int, data: ImageData
 ) -> None:
     experiment = dataclasses.replace(TINY, train_images=wanted, holdout=0.25)
-    assert len(robustness._as_many(experiment, data).train_labels) == given
-    assert len(robustness._as_many(experiment, data).test_labels) == 60
+    assert len(shifts._as_many(experiment, data).train_labels) == given
+    assert len(shifts._as_many(experiment, data).test_labels) == 60
 
 
 def test_missing_weights_get_one_clear_sentence(tmp_path: Path, data: ImageData) -> None:
     with pytest.raises(InputError, match=r"last\.ckpt cannot be read .*; this evaluation needs"):
-        run_robustness(TINY, data, None, ResultFolder(tmp_path), MACHINE)
+        Robustness("inverted").measure(finished(ResultFolder(tmp_path), data))
 
 
 def test_the_progress_page_knows_what_is_missing(tmp_path: Path) -> None:
     folder = ResultFolder(tmp_path)
-    folder.save(TINY, {"seconds": {"train": 1.0}}, [])
-    jobs = {"robustness": [Job(TINY, robustness="inverted")], "Table 2": [Job(TINY)]}
+    save_made(folder, TINY)
+    jobs = {"robustness": [Job(TINY, (Robustness("inverted"),))], "Table 2": [Job(TINY)]}
     for done in ("0", "1"):
         rows = [line.split("|") for line in status_text(jobs, folder).splitlines()[2:5]]
         assert [row[2].strip() for row in rows] == [done, "1", done]
-        folder.save_robustness(TINY, "inverted", {"metrics": {}})
+        save_made_evaluation(folder, TINY, Robustness("inverted"))

@@ -4,10 +4,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from made_results import save_made, save_made_evaluation
 
 from df_heads.benchmarks import run_table2, run_table3, run_table4, run_table5, run_table6
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
+from df_heads.benchmarks.harness.evaluate.probes import Probes
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plots import drawing as plots
 from df_heads.benchmarks.harness.store.results import ResultFolder
@@ -17,12 +19,12 @@ VARIED = {run_table3: "batch_size", run_table4: "temperature", run_table5: "weig
 
 
 def save(results: ResultFolder, experiment: Experiment, accuracy: float) -> None:
-    content: dict[str, Any] = {
-        "metrics": {"unsupervised": accuracy, "supervised": accuracy + 10},
-        "seconds": {"train": 120.0, "evaluate": 1.0},
-        "parameters": {"backbone": 1, "head": 0 if experiment.head == UNTRAINED else 2_000_000},
-    }
-    results.save(experiment, content, [])
+    save_made(
+        results,
+        experiment,
+        metrics={"unsupervised": accuracy, "supervised": accuracy + 10},
+        seconds={"train": 120.0, "evaluate": 1.0},
+    )
 
 
 def columns(line: str) -> list[str]:
@@ -31,12 +33,12 @@ def columns(line: str) -> list[str]:
 
 @pytest.mark.parametrize("script", ABLATIONS)
 def test_a_grid_varies_one_field_and_meets_table_2_at_its_default(script: ModuleType) -> None:
-    experiments = [job.experiment for job in script.jobs(script.parse([]))]
+    experiments = [job.experiment for job in script.BENCHMARK.jobs(script.BENCHMARK.parse([]))]
     trained = [experiment for experiment in experiments if experiment.head != UNTRAINED]
     values = script.ABLATION.values
     assert {getattr(experiment, VARIED[script]) for experiment in trained} == set(values)
     assert len(set(trained)) == len(trained) == 3 * len(values)
-    titles = [job.title for job in script.jobs(script.parse([]))]
+    titles = [job.title for job in script.BENCHMARK.jobs(script.BENCHMARK.parse([]))]
     assert len(set(titles)) == len(titles)
     assert titles[0] == "cifar100 untrained seed 0"
     assert titles[1] == f"cifar100 feedforward-small {script.ABLATION.title} {values[0]:g} seed 0"
@@ -50,14 +52,16 @@ def test_a_grid_varies_one_field_and_meets_table_2_at_its_default(script: Module
 @pytest.mark.parametrize("script", ABLATIONS)
 def test_paper_numbers_stand_beside_cifar100_and_no_other(script: ModuleType) -> None:
     here, there = (
-        script.ABLATION.rows(script.parse(["--datasets", name, "--sizes", "small", "large"]))
+        script.ABLATION.rows(
+            script.BENCHMARK.parse(["--datasets", name, "--sizes", "small", "large"])
+        )
         for name in ("cifar100", "cifar10")
     )
     printed = {(row.head, row.labels[1]) for row in here if row.paper}
     assert len(printed) == 2 * len(script.ABLATION.values)
     assert {head for head, _ in printed} == {"feedforward-small", "transformer-small"}
     assert not any(row.paper or row.paper_hours for row in there)
-    moco = script.ABLATION.rows(script.parse(["--method", "moco"]))
+    moco = script.ABLATION.rows(script.BENCHMARK.parse(["--method", "moco"]))
     assert not any(row.paper or row.paper_hours for row in moco)
     assert moco[-1].title == "moco transformer-self"
 
@@ -65,13 +69,13 @@ def test_paper_numbers_stand_beside_cifar100_and_no_other(script: ModuleType) ->
 def test_the_table_and_its_curves(tmp_path: Path) -> None:
     results = ResultFolder(tmp_path)
     arguments = ["--temperatures", "0.5", "0.2", "--heads", "feedforward", "transformer"]
-    args = run_table4.parse([*arguments, "--seeds", "0", "1", "2"])
-    for job in run_table4.jobs(args):
+    args = run_table4.BENCHMARK.parse([*arguments, "--seeds", "0", "1", "2"])
+    for job in run_table4.BENCHMARK.jobs(args):
         experiment = job.experiment
         best = 40 if experiment.head == "transformer-small" else 30
         if experiment.temperature == 0.2:
             save(results, experiment, best + experiment.seed + 0.1 * (best == 40))
-    accuracies, gains, _ = run_table4.table(args, results).split("\n\n")
+    accuracies, gains, _ = run_table4.BENCHMARK.table(args, results).split("\n\n")
     lines = list(map(columns, accuracies.splitlines()))
     assert lines[0][:4] == ["data", "temperature", "head", "size"]
     assert lines[3][1:7] == ["0.5", "feedforward", "small", "", "not run", "18.43"]
@@ -95,8 +99,8 @@ def test_curves_with_their_intervals_and_the_papers_points(
 
     monkeypatch.setattr("df_heads.benchmarks.harness.plots.curves.new_figure", remembered)
     results = ResultFolder(tmp_path)
-    args = run_table3.parse(["--heads", "transformer", "--seeds", "0", "1", "2"])
-    for job in run_table3.jobs(args):
+    args = run_table3.BENCHMARK.parse(["--heads", "transformer", "--seeds", "0", "1", "2"])
+    for job in run_table3.BENCHMARK.jobs(args):
         if job.experiment.batch_size == 1024 and job.experiment.head != UNTRAINED:
             save(results, job.experiment, 40.0 + job.experiment.seed)
     run_table3.ABLATION.draw(args, results)
@@ -118,14 +122,14 @@ def test_table_6_takes_every_place_from_the_probes(tmp_path: Path) -> None:
     results = ResultFolder(tmp_path)
     args = run_table6.parse(["--heads", "feedforward", "transformer"])
     jobs = run_table6.jobs(args)
-    assert all(job.probes for job in jobs)
+    assert all(job.evaluations == (Probes(),) for job in jobs)
     table2 = run_table2.jobs(run_table2.parse(["--datasets", "cifar100", "--sizes", "small"]))
     assert {job.experiment for job in jobs} <= {job.experiment for job in table2}
     for number, job in enumerate(jobs):
         save(results, job.experiment, 30.0)
         if number == 1:
             places = {"backbone_1": 46, "backbone_3": 42, "projection_1": 44, "projection_3": 30}
-            results.save_probes(job.experiment, {"metrics": places})
+            save_made_evaluation(results, job.experiment, Probes(), metrics=places)
     lines = [columns(line)[1:8] for line in run_table6.table(args, results).splitlines()[2:]]
     assert lines[0] == ["backbone", "1", "feedforward", "small", "", "not run", "42.51"]
     assert lines[1] == ["backbone", "1", "transformer", "small", "2.00M", "46.00", "46.12"]
@@ -140,7 +144,7 @@ def test_the_shared_flag_of_the_varied_number_is_refused(
 ) -> None:
     shared = f"--{VARIED[script].replace('_', '-')}"
     with pytest.raises(SystemExit):
-        script.parse([shared, "8"])
+        script.BENCHMARK.parse([shared, "8"])
     assert f"{shared} is what this table varies; give its values to" in capsys.readouterr().err
 
 
@@ -151,7 +155,7 @@ def test_without_matplotlib_there_is_a_table_and_one_sentence(
         raise InputError("the figures need matplotlib: pip install 'df-heads[benchmarks]'")
 
     monkeypatch.setattr("df_heads.benchmarks.harness.plots.curves.new_figure", missing)
-    assert run_script(run_table5.main, ["--table-only", "--out-dir", str(tmp_path)]) == 0
+    assert run_script(run_table5.BENCHMARK.main, ["--table-only", "--out-dir", str(tmp_path)]) == 0
     captured = capsys.readouterr()
     assert "not run" in captured.out
     assert captured.err == (

@@ -3,20 +3,22 @@ import time
 from pathlib import Path
 
 import pytest
+from made_results import save_made, save_made_evaluation
 
 from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.evaluate.probes import Probes
 from df_heads.benchmarks.harness.plan.status import Clock, look, status_text
 from df_heads.benchmarks.harness.store.locks import try_lock
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
 
 FIRST = Experiment("digits", "transformer-small", epochs=10)
+PROBES = Probes()
 CELLS = [Job(dataclasses.replace(FIRST, seed=seed)) for seed in range(5)]
 
 
 def finish(results: ResultFolder, experiment: Experiment, seconds: float) -> None:
-    content = {"seconds": {"train": seconds, "evaluate": 10.0}}
-    results.save(experiment, content, [])
+    save_made(results, experiment, seconds={"train": seconds, "evaluate": 10.0})
 
 
 def test_every_cell_is_in_one_state(tmp_path: Path) -> None:
@@ -40,10 +42,10 @@ def test_a_failed_cell_that_is_tried_again_is_running(tmp_path: Path) -> None:
 
 
 def test_a_cell_without_its_probes_is_not_done(tmp_path: Path) -> None:
-    results, wanted = ResultFolder(tmp_path), Job(FIRST, probes=True)
+    results, wanted = ResultFolder(tmp_path), Job(FIRST, (PROBES,))
     finish(results, FIRST, 1)
     assert look([wanted], results).missing == {wanted}
-    results.save_probes(FIRST, {"metrics": {}})
+    save_made_evaluation(results, FIRST, PROBES)
     assert look([wanted], results).done == {wanted}
 
 
@@ -70,7 +72,10 @@ def test_the_page_counts_shared_cells_once(tmp_path: Path) -> None:
     results = ResultFolder(tmp_path)
     finish(results, CELLS[0].experiment, 90)
     results.save_failure(CELLS[4].experiment, "it diverged")
-    tables = {"Table 2": CELLS[:3], "Table 6": [Job(job.experiment, True) for job in CELLS[1:]]}
+    tables = {
+        "Table 2": CELLS[:3],
+        "Table 6": [Job(job.experiment, (PROBES,)) for job in CELLS[1:]],
+    }
     with try_lock(results.lock_file(CELLS[1].experiment)):
         time.sleep(0.01)
         lines = status_text(tables, results).splitlines()

@@ -1,11 +1,13 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from made_results import save_made
 
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.base.experiment import SETTINGS, Experiment
 from df_heads.benchmarks.harness.store.results import ResultFolder
 
 
@@ -13,10 +15,27 @@ def experiment(**changes: object) -> Experiment:
     return dataclasses.replace(Experiment("digits", "transformer-small"), **changes)
 
 
+def another(value: Any, name: str) -> Any:
+    """Another value that the field accepts."""
+    if SETTINGS[name].choices:
+        return next(choice for choice in SETTINGS[name].choices if choice != value)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, float):
+        return value / 2 + 0.25 if name != "imbalance" else 2.0
+    if isinstance(value, int):
+        return 2 if name == "streams" else value + 1
+    if name == "norm_first":
+        return True
+    if name == "teacher_momentum":
+        return 0.5
+    return 99 if value is None else "other"
+
+
 def test_equal_experiments_share_a_key_and_every_field_changes_it() -> None:
     assert experiment().key == experiment().key
     changed = [
-        experiment(**{field.name: 99 if field.type in (int, float, int | None) else "other"})
+        experiment(**{field.name: another(getattr(experiment(), field.name), field.name)})
         for field in dataclasses.fields(Experiment)
     ]
     assert len({e.key for e in [experiment(), *changed]}) == len(changed) + 1
@@ -33,7 +52,7 @@ def test_the_method_is_in_the_name_and_results_from_before_it_keep_theirs() -> N
 
 def test_a_result_from_before_a_field_was_added_still_counts(tmp_path: Path) -> None:
     folder = ResultFolder(tmp_path)
-    folder.save(experiment(), {}, [])
+    save_made(folder, experiment())
     file = folder.file(experiment())
     result = json.loads(file.read_text())
     del result["config"]["devices"]
@@ -54,11 +73,10 @@ def test_the_untrained_backbone_is_the_same_run_for_every_recipe() -> None:
 def test_a_result_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     folder = ResultFolder(tmp_path / "new" / "folder")
     assert folder.load(experiment()) is None
-    folder.save(experiment(), {"metrics": {"unsupervised": 1.5}}, [{"epoch": 1, "train_loss": 2.0}])
+    saved = save_made(folder, experiment(), [{"epoch": 1, "train_loss": 2.0}])
     result = folder.load(experiment())
-    assert result is not None
-    assert result["metrics"] == {"unsupervised": 1.5}
-    assert result["config"]["head"] == "transformer-small"
+    assert result == saved
+    assert Experiment.from_config(result.config) == experiment()
     curve = folder.file(experiment()).with_suffix(".curve.csv").read_text()
     assert curve == "epoch,train_loss\n1,2.0\n"
     assert folder.load(experiment(seed=1)) is None
@@ -66,7 +84,7 @@ def test_a_result_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 
 def test_files_of_another_config_or_damaged_ones_are_refused_and_kept(tmp_path: Path) -> None:
     folder = ResultFolder(tmp_path)
-    folder.save(experiment(), {}, [])
+    save_made(folder, experiment())
     file = folder.file(experiment(seed=1))
     text = folder.file(experiment()).read_text()
     for content, message in ((text, "another config"), (text[:40], "damaged"), ("[]", "no JSON")):

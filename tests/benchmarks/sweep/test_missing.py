@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from made_results import save_made
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
@@ -14,6 +15,7 @@ from df_heads.benchmarks.harness.base.machine import Machine
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.store.locks import try_lock
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.store.schema import RunResult
 from df_heads.benchmarks.harness.sweep import copies
 from df_heads.benchmarks.harness.sweep import missing as sweep
 from df_heads.benchmarks.harness.sweep.jobs import Job, Shard, shard
@@ -44,11 +46,10 @@ def fake_runs(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Experiment],
 
     def run(
         experiment: Experiment, data: ImageData, results: ResultFolder, *_: Any, **__: Any
-    ) -> dict[str, Any]:
+    ) -> RunResult:
         seeds.append(experiment.seed)
         meanwhile(experiment)
-        finish(results, experiment)
-        return {"metrics": METRICS, "seconds": {"train": 1.0}}
+        return save_made(results, experiment, metrics=METRICS)
 
     monkeypatch.setattr(sweep, "run", run)
     monkeypatch.setattr(sweep, "SECONDS_BETWEEN_LOOKS", 0.01)
@@ -56,12 +57,7 @@ def fake_runs(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Experiment],
 
 
 def finish(results: ResultFolder, experiment: Experiment) -> None:
-    content = {
-        "metrics": METRICS,
-        "seconds": {"train": 1.0},
-        "data": {"fingerprint": "0" * 16},
-    }
-    results.save(experiment, content, [])
+    save_made(results, experiment, metrics=METRICS)
 
 
 def test_shares_are_disjoint_and_together_the_whole() -> None:

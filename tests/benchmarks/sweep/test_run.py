@@ -14,12 +14,13 @@ from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.machine import Machine
 from df_heads.benchmarks.harness.data.images import ImageData
+from df_heads.benchmarks.harness.evaluate import scoring
 from df_heads.benchmarks.harness.store.results import ResultFolder
-from df_heads.benchmarks.harness.sweep import run as sweep_run
 from df_heads.benchmarks.harness.sweep.run import run
 from df_heads.benchmarks.harness.train import training
 from df_heads.benchmarks.harness.train.callbacks import TrainingDivergedError
-from df_heads.benchmarks.harness.train.methods import METHODS, untrained_backbone
+from df_heads.benchmarks.harness.train.methods import METHODS
+from df_heads.benchmarks.harness.train.models import untrained_backbone
 from df_heads.benchmarks.harness.views.building import build_batches
 from df_heads.integrations.simclr import SimCLR
 
@@ -165,7 +166,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
         assert torch.equal(value, weights(killed, TINY)[name]), name
     result = killed.load(TINY)
     assert result is not None
-    assert result["metrics"] == whole.load(TINY)["metrics"]  # type: ignore[index]
+    assert result.metrics == whole.load(TINY)["metrics"]  # type: ignore[index]
     rows = curve(killed, TINY)
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
 
@@ -179,7 +180,7 @@ def test_a_run_killed_in_its_evaluation_is_not_trained_again(
     many, results = dataclasses.replace(TINY, epochs=4), ResultFolder(tmp_path)
     monkeypatch.setattr(training, "CHECKPOINTS_PER_RUN", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(sweep_run, "evaluate", killed)
+        patch.setattr(scoring, "evaluate", killed)
         with pytest.raises(RuntimeError, match="killed"):
             run(many, tiny_data, results, MACHINE)
     before = weights(results, many)
@@ -191,7 +192,7 @@ def test_a_run_killed_in_its_evaluation_is_not_trained_again(
     monkeypatch.setitem(METHODS, "simclr", Untouched)
     content = run(many, tiny_data, results, MACHINE)
     assert content is not None
-    assert content["seconds"]["train"] > 0
+    assert content.seconds["train"] > 0
     for name, value in weights(results, many).items():
         assert torch.equal(value, before[name])
 
@@ -205,8 +206,8 @@ def test_the_untrained_backbone_is_the_one_that_training_starts_from(
     untrained = run(TINY.untrained, tiny_data, results, MACHINE)
     assert untrained is not None
     assert trained is not None
-    assert untrained["parameters"]["head"] == 0
-    assert untrained["parameters"]["backbone"] == trained["parameters"]["backbone"]
+    assert untrained.parameters.head == 0
+    assert untrained.parameters.backbone == trained.parameters.backbone
     torch.manual_seed(0)
     backbone = untrained_backbone(TINY)
     for name, value in backbone.named_parameters():
@@ -301,7 +302,7 @@ def test_fewer_training_images_keep_the_classes_balanced(
     few = dataclasses.replace(TINY, train_images=20, epochs=1)
     content = run(few, tiny_data, ResultFolder(tmp_path), MACHINE)
     assert content is not None
-    assert content["data"]["train"] == 20
+    assert content.data.train == 20
 
 
 def test_imbalanced_training_and_balanced_probes(
@@ -315,13 +316,13 @@ def test_imbalanced_training_and_balanced_probes(
 
     def evaluate(backbone: Any, data: ImageData, *_: Any) -> dict[str, float]:
         seen["probed with"] = len(data.train_labels)
-        return {}
+        return {"unsupervised": 1.0, "supervised": 2.0}
 
     monkeypatch.setattr(training, "build_batches", batches)
-    monkeypatch.setattr(sweep_run, "evaluate", evaluate)
+    monkeypatch.setattr(scoring, "evaluate", evaluate)
     tailed = dataclasses.replace(TINY, imbalance=2.0, epochs=1)
     content = run(tailed, tiny_data, ResultFolder(tmp_path), MACHINE)
     assert seen == {"trained on": 36, "probed with": 48}
     assert content is not None
-    assert content["data"]["train"] == 36
+    assert content.data.train == 36
     assert tailed.untrained == TINY.untrained

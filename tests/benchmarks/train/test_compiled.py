@@ -13,7 +13,7 @@ from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.run import run
 from df_heads.benchmarks.harness.train import training
-from df_heads.benchmarks.harness.train.methods import build_model
+from df_heads.benchmarks.harness.train.models import build_model
 from df_heads.integrations.compiled_simclr import CompiledSimCLR
 
 MACHINE = Machine(accelerator="cpu", logger="none", progress=False)

@@ -13,7 +13,8 @@ from df_heads.benchmarks.harness.base.machine import Machine
 from df_heads.benchmarks.harness.data.images import ImageData, load_images
 from df_heads.benchmarks.harness.store.results import ResultFolder, collapsed
 from df_heads.benchmarks.harness.sweep.run import run
-from df_heads.benchmarks.harness.train.methods import METHODS, build_model
+from df_heads.benchmarks.harness.train.methods import METHODS
+from df_heads.benchmarks.harness.train.models import build_model
 
 MACHINE = Machine(accelerator="cpu", logger="none", progress=False)
 TINY = Experiment(
@@ -112,8 +113,8 @@ def test_a_run_of_another_method_has_no_collapse_loss(
     experiment = dataclasses.replace(TINY, method=method, epochs=1)
     content = run(experiment, tiny_data, ResultFolder(tmp_path), MACHINE)
     assert content is not None
-    assert "final_train_loss" in content["metrics"]
-    assert "collapse_loss" not in content["metrics"]
+    assert "final_train_loss" in content.metrics
+    assert "collapse_loss" not in content.metrics
     assert not collapsed(content)
 
 
@@ -153,6 +154,6 @@ def test_each_method_beats_the_untrained_backbone(
     for name, each in (("trained", experiment), ("untrained", experiment.untrained)):
         content = run(each, digits, ResultFolder(tmp_path), MACHINE)
         assert content is not None
-        metrics[name] = content["metrics"]
+        metrics[name] = content.metrics
     for metric, margin in (("unsupervised", 3), ("knn10_cosine", 5)):
         assert metrics["trained"][metric] > metrics["untrained"][metric] + margin, metric

@@ -13,7 +13,7 @@ from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.run import run
 from df_heads.benchmarks.harness.train.cnn4 import CNN4
-from df_heads.benchmarks.harness.train.methods import build_model
+from df_heads.benchmarks.harness.train.models import build_model
 from df_heads.benchmarks.harness.train.snapshots import Snapshots, read_snapshot, snapshot_file
 from df_heads.integrations.backbones import build_backbone
 

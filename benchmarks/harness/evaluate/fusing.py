@@ -1,0 +1,134 @@
+"""The measures of Deep Fusion of a run's snapshots, and the maps of its attention."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from df_heads.benchmarks.harness.base.environment import describe_environment
+from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.data.images import ImageData
+from df_heads.benchmarks.harness.evaluate.evaluation import FinishedRun
+from df_heads.benchmarks.harness.store.files import write_struct
+from df_heads.benchmarks.harness.store.schema import FusionData, FusionResult, header
+from df_heads.benchmarks.harness.train.models import build_model
+from df_heads.benchmarks.harness.train.snapshots import read_snapshot
+from df_heads.benchmarks.harness.views.building import build_augment
+from df_heads.fusion import FusionSummary, measure_fusion, record_attention
+
+FIRST_HEAD = 0
+VIEW_SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class FusionMaps:
+    """The measures of one run and the maps of its first head.
+
+    Attributes:
+        summaries: Epoch to measures; 0 is before the first step.
+        maps: float16 (layers, N, N) after the last epoch, tokens sorted by class.
+        labels: (N,), the class of each token.
+    """
+
+    summaries: Mapping[int, FusionSummary]
+    maps: npt.NDArray[np.float16]
+    labels: npt.NDArray[np.int64]
+
+
+def measure_snapshots(run: FinishedRun, epochs: Sequence[int], file: Path) -> None:
+    """Measure the snapshots of a run on one batch of test images and write the files.
+
+    The batch is as long as one of training and holds equally many images of each class. With
+    joint views it holds two views of each image, as in training, and a token's other view is
+    told apart; with separate views it holds the images as they are.
+
+    Args:
+        run: The run.
+        epochs: Those with a snapshot.
+        file: For the measures; the maps go beside it.
+
+    Raises:
+        InputError: If a snapshot is missing or damaged, or the batch has no two images per class.
+    """
+    experiment, data = run.experiment, run.data
+    images, labels = _balanced_images(data, experiment.batch_size // experiment.devices)
+    model = build_model(experiment).to(run.machine.device).eval()
+    inputs, labels, pairs = _tokens(experiment, images, labels, run.machine.device)
+    summaries: dict[int, FusionSummary] = {}
+    for epoch in epochs:
+        model.load_state_dict(read_snapshot(run.results.work_dir(experiment), epoch))
+        with torch.no_grad():
+            features = model(inputs)
+        summaries[epoch] = measure_fusion(model.projection_head, features, labels, pairs=pairs)
+    with torch.no_grad(), record_attention(model.projection_head, heads=[FIRST_HEAD]) as recorded:
+        model.projection_head(features)
+    maps = torch.stack([recorded[layer][0, 0] for layer in sorted(recorded)])
+    _write_maps(file.with_suffix(".npz"), maps, labels)
+    write_struct(
+        file,
+        FusionResult(
+            **header(experiment),
+            data=FusionData(data.name, run.data_note, data.fingerprint, "test", len(labels)),
+            epochs={str(epoch): summary.as_dict() for epoch, summary in summaries.items()},
+            environment=describe_environment(run.machine.device.type, 1),
+        ),
+    )
+
+
+def load_maps(result: FusionResult, file: Path) -> FusionMaps:
+    """The measures as they were, and the maps beside their file.
+
+    Raises:
+        InputError: If the maps are not there, or one of the files is damaged.
+    """
+    try:
+        with np.load(file.with_suffix(".npz")) as arrays:
+            maps, labels = arrays["maps"], arrays["labels"]
+        summaries = {
+            int(epoch): FusionSummary.from_dict(summary) for epoch, summary in result.epochs.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise InputError(
+            f"{file} or its .npz is damaged ({error}); move both away to measure again."
+        ) from error
+    return FusionMaps(summaries, maps, labels)
+
+
+def _balanced_images(data: ImageData, tokens: int) -> tuple[Tensor, Tensor]:
+    """Test images, equally many of each class and at most `tokens`, sorted by class."""
+    counts = np.bincount(data.test_labels, minlength=len(data.classes))
+    each = min(tokens // len(data.classes), int(counts.min()))
+    if each < 2:
+        raise InputError(
+            f"A batch of {tokens} test images holds {each} of each of the {len(data.classes)} "
+            "classes, and attention to the same class needs 2; raise --batch-size."
+        )
+    rows = np.concatenate(
+        [np.flatnonzero(data.test_labels == label)[:each] for label in range(len(data.classes))]
+    )
+    return torch.from_numpy(data.test_images[rows]), torch.from_numpy(data.test_labels[rows])
+
+
+def _tokens(
+    experiment: Experiment, images: Tensor, labels: Tensor, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    augment = build_augment(experiment).to(device)
+    images = images.to(device)
+    if experiment.views == "separate":
+        return augment.normalize(images), labels, None
+    generator = torch.Generator(device).manual_seed(VIEW_SEED)
+    views = torch.stack([augment(images, generator), augment(images, generator)], dim=1)
+    other = torch.arange(2 * len(labels)).reshape(-1, 2).flip(1).flatten()
+    return views.flatten(0, 1), labels.repeat_interleave(2), other
+
+
+def _write_maps(file: Path, maps: Tensor, labels: Tensor) -> None:
+    temporary = file.with_suffix(".npz.tmp")
+    with temporary.open("wb") as stream:
+        np.savez_compressed(stream, maps=maps.half().cpu().numpy(), labels=labels.cpu().numpy())
+    temporary.replace(file)

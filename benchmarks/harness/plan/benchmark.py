@@ -1,0 +1,109 @@
+"""What a run_*.py offers, and how all of them are found."""
+
+import argparse
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import df_heads.benchmarks
+from df_heads.benchmarks.harness.base.registry import Registry
+from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.sweep.jobs import Job
+
+_PREFIX = "run_"
+
+
+@dataclass(frozen=True)
+class FullRun:
+    """A command at its full budget: the paper's, for what is in the paper.
+
+    Attributes:
+        title: What it makes, in words.
+        flags: Of the script.
+        question: What it asks, where the title does not tell.
+    """
+
+    title: str
+    flags: str = ""
+    question: str = ""
+
+
+def no_jobs(_: argparse.Namespace) -> Sequence[Job]:
+    """Of a benchmark that trains nothing."""
+    return ()
+
+
+def no_figures(_: argparse.Namespace) -> Sequence[str]:
+    """Of a benchmark that draws nothing."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One question, its runs and its table. A run_*.py holds one under the name BENCHMARK.
+
+    Attributes:
+        name: Of its table's file, and of its script behind "run_".
+        title: In words.
+        question: One sentence, the first of the script's docstring.
+        parse: From a command line, without the script's name, to the flags.
+        table: From the flags and a results folder to its text; "not run" stands where there is no
+            result.
+        main: Runs what is missing, then writes and prints the table; returns the exit code.
+        full_runs: Its commands at full budget.
+        jobs: Its cells, from the flags.
+        files: Names of the result files that its table is made of, within the folder, from the
+            flags; None for those of its jobs.
+        figures: Names of the PNG files that it draws, within the folder, from the flags.
+        in_run_all: Whether run_all.py runs it.
+    """
+
+    name: str
+    title: str
+    question: str
+    parse: Callable[[Sequence[str] | None], argparse.Namespace]
+    table: Callable[[argparse.Namespace, ResultFolder], str]
+    main: Callable[[Sequence[str] | None], int]
+    full_runs: Sequence[FullRun]
+    jobs: Callable[[argparse.Namespace], Sequence[Job]] = no_jobs
+    files: Callable[[argparse.Namespace], Sequence[str]] | None = None
+    figures: Callable[[argparse.Namespace], Sequence[str]] = no_figures
+    in_run_all: bool = False
+
+    @property
+    def script(self) -> str:
+        """The name of its script, without the ending."""
+        return f"{_PREFIX}{self.name}"
+
+    def result_files(self, args: argparse.Namespace) -> list[str]:
+        """The result files that its table is made of, within the folder, each once."""
+        if self.files is not None:
+            return list(self.files(args))
+        return list(dict.fromkeys(file for job in self.jobs(args) for file in job.files()))
+
+
+def question_of(doc: str | None) -> str:
+    """The first line of a script's docstring."""
+    return (doc or "").strip().partition("\n")[0]
+
+
+def _refuse_outside(name: str, found: Any) -> Benchmark:
+    if not isinstance(found, Benchmark):
+        raise TypeError(f"it must be a {Benchmark.__module__}.Benchmark, not {found!r}")
+    return found
+
+
+def benchmarks() -> Registry[Benchmark]:
+    """All benchmarks by name: the run_*.py of this folder, and the entry points of others."""
+    registry: Registry[Benchmark] = Registry(
+        "benchmark", _refuse_outside, group="df_heads.benchmarks"
+    )
+    for module in pkgutil.iter_modules(df_heads.benchmarks.__path__):
+        if module.name.startswith(_PREFIX):
+            loaded = import_module(f"df_heads.benchmarks.{module.name}")
+            benchmark = getattr(loaded, "BENCHMARK", None)
+            if benchmark is not None:
+                registry.add(benchmark.name, benchmark)
+    return registry
