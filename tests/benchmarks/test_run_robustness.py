@@ -8,6 +8,7 @@ from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plots import drawing as plots
 from df_heads.benchmarks.harness.plots import gains as gain_plot
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.tables.robustness import settings
 
 SETTINGS = ["1 % labels", "10 % labels", "100 % labels", "20 % wrong", "40 % wrong"]
 
@@ -29,7 +30,7 @@ def fill(results: ResultFolder, args: Any, collapsed: str = "") -> None:
         }
         results.save(experiment, content, [])
         better = experiment.head == "transformer-small"
-        names = run_robustness.settings(job.robustness).values()
+        names = settings(job.robustness).values()
         values = dict.fromkeys(names, 30 + better * (10 + 0.1 * experiment.seed))
         results.save_robustness(experiment, job.robustness, {"metrics": values})
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from df_heads.benchmarks import run_table1
+from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.evaluate import fusion as fusion_results
 from df_heads.benchmarks.harness.plan.flags import run_script
 
@@ -106,7 +107,5 @@ def test_a_batch_without_two_of_a_class(tiny_data: Any) -> None:
     assert images.shape == (8, 3, 16, 16)
     assert labels.tolist() == [0] * 4 + [1] * 4
     assert np.array_equal(images.numpy()[:4], tiny_data.test_images[tiny_data.test_labels == 0][:4])
-    with pytest.raises(
-        fusion_results.InputError, match="3 test images holds 1 of each of the 2 classes"
-    ):
+    with pytest.raises(InputError, match="3 test images holds 1 of each of the 2 classes"):
         fusion_results._balanced_images(tiny_data, 3)

@@ -47,8 +47,9 @@ def test_the_table_is_made_from_the_result_files(tmp_path: Path) -> None:
             (UNTRAINED, "feedforward-small", "transformer-small"), accuracies, strict=True
         ):
             save(results, arguments, head, seed, accuracy)
-    accuracies, gains, legend = run_table2.table(run_table2.parse(arguments), results).split("\n\n")
-    _, _, untrained, feedforward, transformer, attention_off = map(columns, accuracies.split("\n"))
+    printed = run_table2.table(run_table2.parse(arguments), results)
+    table, gains, legend = printed.split("\n\n")
+    _, _, untrained, feedforward, transformer, attention_off = map(columns, table.split("\n"))
     assert untrained[2:6] == ["untrained", "", "", "20.50 ± 0.71"]
     assert feedforward[3:9] == ["small", "2.00M", "70.50 ± 0.71", "73.49", "80.50 ± 0.71", "80.88"]
     assert transformer[5:7] == ["74.50 ± 2.12", "76.65"]

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.store.results import ResultFolder
 
 
-def experiment(**changes: object) -> Experiment:
+def experiment(**changes: Any) -> Experiment:
     return dataclasses.replace(Experiment("digits", "transformer-small"), **changes)
 
 

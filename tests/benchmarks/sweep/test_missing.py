@@ -1,5 +1,6 @@
 import argparse
 import dataclasses
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -235,6 +236,6 @@ def test_a_copy_whose_first_process_is_gone_ends(
     parents = iter([10, 1])
     monkeypatch.setenv(copies._VARIABLE, str(tmp_path / "agenda"))
     monkeypatch.setattr(sweep, "is_first_process", lambda: False)
-    monkeypatch.setattr(copies.os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
     with pytest.raises(SystemExit):
         run_missing(CELLS, source, ResultFolder(tmp_path), MACHINE)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, Trainer
 
 from df_heads import build_head
 from df_heads.benchmarks.harness.base.errors import InputError
@@ -47,7 +47,7 @@ class Crash(Callback):
 
 
 def crashing(monkeypatch: pytest.MonkeyPatch, after_epochs: int) -> None:
-    class CrashingTrainer(training.Trainer):
+    class CrashingTrainer(Trainer):
         def __init__(self, *, callbacks: list[Callback], **options: Any) -> None:
             super().__init__(callbacks=[*callbacks, Crash(after_epochs)], **options)
 

@@ -29,12 +29,12 @@ TINY = Experiment(
 
 
 def test_a_method_takes_its_options_from_the_experiment() -> None:
-    moco = build_model(
+    moco: Any = build_model(
         dataclasses.replace(TINY, method="moco", queue_size=40, temperature=0.3, views="joint")
     )
     assert moco.queue.keys.shape == (40, 128)
     assert (moco.temperature, moco.teacher_momentum, moco.views) == (0.3, 0.999, "joint")
-    byol = build_model(dataclasses.replace(TINY, method="byol", teacher_momentum=0.9))
+    byol: Any = build_model(dataclasses.replace(TINY, method="byol", teacher_momentum=0.9))
     assert (byol.teacher_momentum, byol.learning_rate) == (0.9, 0.05)
     assert build_model(dataclasses.replace(TINY, devices=2)).criterion.gather_distributed
     assert not build_model(TINY).criterion.gather_distributed
@@ -101,7 +101,8 @@ def test_a_run_with_lightlys_head_goes_on_from_its_checkpoint(
         content = run(experiment, tiny_data, results, MACHINE)
         assert content is not None
         # 512 and 128 outputs, each with BatchNorm in place of a bias.
-        width = build_model(experiment).backbone.num_features
+        backbone: Any = build_model(experiment).backbone
+        width = backbone.num_features
         assert content["parameters"]["head"] == 512 * (width + 2) + 128 * (512 + 2)
 
 
