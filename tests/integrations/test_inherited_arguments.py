@@ -1,6 +1,5 @@
 import inspect
 import pydoc
-import typing
 from collections.abc import Callable, Sequence
 from inspect import Parameter
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from typing_extensions import get_type_hints
 
 from df_heads.integrations.byol import BYOL
 from df_heads.integrations.compiled_simclr import CompiledSimCLR
@@ -104,7 +104,7 @@ def test_a_text_of_the_subclass_follows_that_of_the_parent() -> None:
     ("options", "cls"), [(MethodOptions, Method), (BatchOptions, TrainingBatches)]
 )
 def test_the_type_checker_is_told_the_same(options: type, cls: type) -> None:
-    told = typing.get_type_hints(options)
+    told = get_type_hints(options)
     assert told == {name: parameter.annotation for name, parameter in keywords(cls).items()}
 
 
