@@ -78,8 +78,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     args = cells.parse_with_smoke(parser, arguments, SMOKE)
     args.suites = list(dict.fromkeys(args.suites))
-    _refuse_flags_without_effect(parser, args)
     _check_equal_time(parser, args)
+    _refuse_flags_without_effect(parser, args)
     return args
 
 

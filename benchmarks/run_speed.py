@@ -21,9 +21,10 @@ import torch
 from df_heads import HEAD_PRESETS
 from df_heads.benchmarks.harness.base.environment import describe_environment
 from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.experiment import PRECISIONS
 from df_heads.benchmarks.harness.base.text_table import NOT_RUN
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
-from df_heads.benchmarks.harness.plan.flags import PRECISIONS, names, run_script
+from df_heads.benchmarks.harness.plan.flags import names, run_script
 from df_heads.benchmarks.harness.speed.parts import PARTS, flags_of, result_file, stored_text
 from df_heads.benchmarks.harness.store.files import write_json
 from df_heads.benchmarks.harness.store.results import ResultFolder

@@ -17,7 +17,7 @@ from lightly.transforms import SimCLRTransform
 from PIL import Image
 from pytorch_lightning import Trainer, seed_everything
 from sklearn.datasets import load_digits
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from df_heads.integrations.simclr import SimCLR
@@ -33,7 +33,7 @@ class TwoViewsOfDigits(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> tuple[list[Tensor], int]:
+    def __getitem__(self, index: int) -> tuple[Any, int]:
         image = Image.fromarray(self.images[index].astype("uint8")).convert("RGB")
         return self.transform(image), index
 

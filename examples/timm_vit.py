@@ -19,6 +19,7 @@ from df_heads import TransformerProjectionHead
 from df_heads.evaluation import nearest_neighbor_accuracy
 
 SIZE = 16
+WIDTH = 192  # of a ViT-Tiny's features
 LEARNING_RATE = 5e-4
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -37,8 +38,8 @@ backbone = timm.create_model(
 )
 # The features of a fresh ViT hardly differ between images, and a head that attends over nearly
 # equal tokens collapses: all projections stay parallel. Normalised over the batch they differ.
-norm = nn.BatchNorm1d(backbone.num_features)
-head = TransformerProjectionHead.small(backbone.num_features)
+norm = nn.BatchNorm1d(WIDTH)
+head = TransformerProjectionHead.small(WIDTH)
 criterion = NTXentLoss(temperature=0.2)
 parameters = [*backbone.parameters(), *norm.parameters(), *head.parameters()]
 optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.05)

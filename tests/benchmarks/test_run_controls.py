@@ -205,4 +205,4 @@ def test_a_flag_that_a_suite_sets_itself_is_refused(capsys: pytest.CaptureFixtur
         run_controls.parse(["--suites", "mixing", "method", "--method", "simclr", "--views", "x"])
     with pytest.raises(SystemExit):
         run_controls.parse(["--suites", "nothing"])
-    assert "invalid choice: 'nothing'" in capsys.readouterr().err
+    assert "there is no suite 'nothing'; choose from mixing" in capsys.readouterr().err

@@ -47,8 +47,9 @@ def test_the_table_is_made_from_the_result_files(tmp_path: Path) -> None:
             (UNTRAINED, "feedforward-small", "transformer-small"), accuracies, strict=True
         ):
             save(results, arguments, head, seed, accuracy)
-    accuracies, gains, legend = run_table2.table(run_table2.parse(arguments), results).split("\n\n")
-    _, _, untrained, feedforward, transformer, attention_off = map(columns, accuracies.split("\n"))
+    printed = run_table2.table(run_table2.parse(arguments), results)
+    table, gains, legend = printed.split("\n\n")
+    _, _, untrained, feedforward, transformer, attention_off = map(columns, table.split("\n"))
     assert untrained[2:6] == ["untrained", "", "", "20.50 ± 0.71"]
     assert feedforward[3:9] == ["small", "2.00M", "70.50 ± 0.71", "73.49", "80.50 ± 0.71", "80.88"]
     assert transformer[5:7] == ["74.50 ± 2.12", "76.65"]
@@ -134,7 +135,7 @@ def test_a_collapsed_run_is_marked(tmp_path: Path) -> None:
     for loss, mark in ((6.0, False), (7.62, True)):
         save(results, arguments, "transformer-small", 0, 50.0)
         result = json.loads(results.file(experiment).read_text())
-        result.metrics |= {"final_train_loss": loss, "collapse_loss": 7.624}
+        result["metrics"] |= {"final_train_loss": loss, "collapse_loss": 7.624}
         results.file(experiment).write_text(json.dumps(result))
         table = run_table2.table(run_table2.parse(arguments), results)
         assert ("transformer (collapsed)" in table) == mark
@@ -201,9 +202,9 @@ def test_results_of_other_images_are_refused(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--datasets", "cifar11"], "'cifar11' is not known; choose from digits, cifar10"),
-        (["--heads", "mlp"], "'mlp' is not known; choose from feedforward"),
-        (["--learning-rates", "mlp=0.1"], "'mlp' is not known; choose from feedforward"),
+        (["--datasets", "cifar11"], "there is no data set 'cifar11'; did you mean 'cifar10'?"),
+        (["--heads", "mlp"], "there is no head 'mlp'; choose from feedforward"),
+        (["--learning-rates", "mlp=0.1"], "there is no head 'mlp'; choose from feedforward"),
         (["--learning-rates", "transformer=0"], "must be HEAD=RATE with a rate above 0"),
         (["--learning-rates", "transformer"], "must be HEAD=RATE with a rate above 0"),
         (["--shard", "3/2"], "'3/2' must be i/n with i from 1 to n"),
@@ -216,12 +217,15 @@ def test_results_of_other_images_are_refused(
         (["--devices", "0"], "devices=0 is too small; it must be at least 1"),
         (["--learning-rate", "0"], "learning_rate=0.0 must be above 0"),
         (["--temperature", "-1"], "temperature=-1.0 must be above 0"),
-        (["--method", "dino"], "invalid choice: 'dino'"),
+        (["--method", "dino"], "there is no method 'dino'; choose from simclr"),
         (["--method", "byol", "--temperature", "0.3"], "temperature=0.3 has no meaning for byol"),
         (["--method", "byol", "--queue-size", "64"], "queue_size=64 has no meaning for byol"),
         (["--teacher-momentum", "0.9"], "teacher_momentum=0.9 has no meaning for simclr"),
         (["--method", "moco", "--queue-size", "99"], "queue_size=99 cannot hold the 100 keys"),
-        (["--method", "moco", "--teacher-momentum", "2"], "teacher_momentum=2.0 must be between"),
+        (
+            ["--method", "moco", "--teacher-momentum", "2"],
+            "teacher_momentum=2.0 is too large",
+        ),
         (["--datasets", "folder"], "--data-dir"),
         (["--datasets", "cifar10", "--data-dir", "/no/such/folder"], "/no/such/folder"),
         (["--accelerator", "gpu"], "no GPU"),

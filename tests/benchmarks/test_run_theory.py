@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -116,7 +117,7 @@ def test_growth_needs_a_positive_finite_start() -> None:
         ({"eps": 1.5}, "eps=1.5"),
     ],
 )
-def test_settings_that_cannot_be_drawn(fields: dict[str, float], message: str) -> None:
+def test_settings_that_cannot_be_drawn(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(SMALL, **fields)
 

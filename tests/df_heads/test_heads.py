@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from df_heads import HEAD_PRESETS, FeedForwardProjectionHead, TransformerProjectionHead, build_head
-from df_heads.attention import BatchAttention
+from df_heads.attention import AttentionMode, BatchAttention
 
-MODES = ["softmax", "tied", "self", "uniform"]
+MODES: list[AttentionMode] = ["softmax", "tied", "self", "uniform"]
 
 
 def small_head(**options: Any) -> TransformerProjectionHead:
@@ -68,11 +68,12 @@ def plain_head(head: TransformerProjectionHead, x: Tensor, mask: Tensor | None =
     n = len(x)
     mask = torch.ones(n, n, dtype=torch.bool) if mask is None else mask
     x = x @ head.input.weight.T + head.input.bias
+    block: Any
     for block in head.blocks:
         if block.attention.attention == "self":
             mask = mask & torch.eye(n, dtype=torch.bool)
 
-        def mlp(y: Tensor, layers: nn.Sequential = block.mlp) -> Tensor:
+        def mlp(y: Tensor, layers: Any = block.mlp) -> Tensor:
             hidden = y @ layers[0].weight.T + layers[0].bias
             gelu = hidden * 0.5 * (1 + torch.erf(hidden / 2**0.5))
             return gelu @ layers[3].weight.T + layers[3].bias
@@ -127,7 +128,7 @@ def test_outputs_and_gradients_equal_the_plain_formulas(
 
 
 @pytest.mark.parametrize("attention", MODES)
-def test_permuting_the_batch_permutes_the_output(attention: str) -> None:
+def test_permuting_the_batch_permutes_the_output(attention: AttentionMode) -> None:
     head = small_head(attention=attention).double()
     x = features(11, 12, dtype=torch.float64)
     order = torch.randperm(11, generator=torch.Generator().manual_seed(3))
@@ -182,7 +183,7 @@ def test_a_mask_is_cut_with_its_tokens(per_sequence: bool) -> None:
 
 
 @pytest.mark.parametrize("attention", MODES)
-def test_masked_padding_equals_no_padding(attention: str) -> None:
+def test_masked_padding_equals_no_padding(attention: AttentionMode) -> None:
     head, x = small_head(attention=attention), features(7, 12)
     padded = torch.cat([x, features(3, 12) * 100])
     mask = torch.ones(10, 10, dtype=torch.bool)

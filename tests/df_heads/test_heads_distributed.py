@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
@@ -61,18 +61,19 @@ def assert_equals_one_process(
         z = ddp(part, rows)
         (torch.sin(z).sum() / tokens).backward()
 
-    def close(a: Tensor, b: Tensor) -> None:
+    def close(a: Tensor | None, b: Tensor) -> None:
         torch.testing.assert_close(a, b, atol=tolerance, rtol=0)
 
     close(z, own(expected(x, mask), lengths))
     close(part.grad, own(whole_x_grad, lengths))
     for parameter, gradient in zip(head.parameters(), whole_grads, strict=True):
-        close(len(lengths) * parameter.grad, gradient)
+        close(parameter.grad, gradient / len(lengths))
 
 
 def check_without_gathering_gradients_are_the_mean_over_processes() -> None:
     for attention in (*MODES, "feed-forward"):
         torch.manual_seed(0)
+        head: nn.Module
         if attention == "feed-forward":
             head = FeedForwardProjectionHead(12, 16, 8, batch_norm=False).double()
         else:
@@ -92,7 +93,7 @@ def check_without_gathering_gradients_are_the_mean_over_processes() -> None:
 def check_gathering_equals_one_process() -> None:
     for attention in MODES:
         for norm_first in (False, True):
-            options = {"attention": attention, "norm_first": norm_first}
+            options: dict[str, Any] = {"attention": attention, "norm_first": norm_first}
             assert_equals_one_process(features(13, 12), **options)
             assert_equals_one_process(features(2, 13, 12), **options)
 
@@ -105,7 +106,7 @@ def check_equal_batches_in_float32() -> None:
 def check_sequences_are_cut_from_the_tokens_of_all() -> None:
     for length in (1, 3, 5, 7, 12, 13, 20):
         for attention in ("softmax", "self"):
-            options = {"sequence_length": length, "attention": attention}
+            options: dict[str, Any] = {"sequence_length": length, "attention": attention}
             assert_equals_one_process(features(2, 13, 12), **options)
 
 

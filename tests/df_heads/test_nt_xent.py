@@ -1,9 +1,10 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from lightly.loss import NTXentLoss
-from torch import Tensor, nn
+from torch import Tensor
 
 from df_heads.nt_xent import ChunkedNTXentLoss
 
@@ -16,7 +17,7 @@ def projections(n: int = 24, dtype: torch.dtype = torch.float64) -> list[Tensor]
     return [(k * view).to(dtype).requires_grad_() for k, view in zip((0.5, 3), views, strict=True)]
 
 
-def value_and_gradients(loss: nn.Module, views: list[Tensor]) -> list[Tensor]:
+def value_and_gradients(loss: Callable[..., Tensor], views: list[Tensor]) -> list[Tensor]:
     # Times a number, as gradient accumulation and loss scaling do.
     value = 3 * loss(*views)
     return [value, *torch.autograd.grad(value, views)]
@@ -98,10 +99,12 @@ def test_it_compiles_into_one_graph() -> None:
 
 
 def test_no_tensor_of_either_pass_is_larger_than_a_chunk() -> None:
-    sizes = []
+    sizes: list[int] = []
 
     class Recorder(torch.utils._python_dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None):
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             out = func(*args, **(kwargs or {}))
             if isinstance(out, Tensor):
                 sizes.append(out.numel())

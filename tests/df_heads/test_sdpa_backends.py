@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -8,7 +10,7 @@ from df_heads.sdpa_backends import backends_that_run, fastest_first, time_backen
 FLASH, MATH = SDPBackend.FLASH_ATTENTION, SDPBackend.MATH
 
 
-def small_head(**options: object) -> TransformerProjectionHead:
+def small_head(**options: Any) -> TransformerProjectionHead:
     return TransformerProjectionHead(16, 16, 16, num_layers=1, num_heads=2, head_dim=8, **options)
 
 
@@ -21,6 +23,7 @@ def test_the_kernels_of_this_device_are_timed_and_gradients_left_alone() -> None
     assert list(times.values()) == sorted(times.values())
     assert min(times.values()) > 0
     for p, grad in zip(head.parameters(), before, strict=True):
+        assert p.grad is not None
         assert torch.equal(p.grad, grad)
 
 

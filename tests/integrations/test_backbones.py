@@ -1,8 +1,10 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
-from df_heads.integrations.backbones import build_backbone, feature_width
+from df_heads.integrations.backbones import STEMS, Stem, build_backbone, feature_width
 
 
 @pytest.mark.parametrize(
@@ -15,7 +17,7 @@ from df_heads.integrations.backbones import build_backbone, feature_width
         ("vit_tiny_patch16_224", "small", 192),
     ],
 )
-def test_features_of_small_images(name: str, stem: str, width: int) -> None:
+def test_features_of_small_images(name: str, stem: Stem, width: int) -> None:
     backbone = build_backbone(name, stem=stem, image_size=32)
     assert feature_width(backbone) == width
     assert backbone(torch.randn(2, 3, 32, 32)).shape == (2, width)
@@ -23,7 +25,8 @@ def test_features_of_small_images(name: str, stem: str, width: int) -> None:
 
 def test_the_imagenet_stem_shrinks_the_image_and_the_small_stem_does_not() -> None:
     x = torch.randn(2, 3, 32, 32)
-    for stem, side in (("imagenet", 8), ("small", 32)):
+    model: Any
+    for stem, side in zip(STEMS, (8, 32), strict=True):
         model = build_backbone("resnet18", stem=stem)
         assert model.maxpool(model.act1(model.bn1(model.conv1(x)))).shape[-1] == side
     assert model.conv1.kernel_size == (3, 3)
@@ -55,6 +58,6 @@ def test_bad_names_get_one_clear_sentence() -> None:
     with pytest.raises(ValueError, match="no backbone 'resnet19'. Did you mean 'resnet18'"):
         build_backbone("resnet19")
     with pytest.raises(ValueError, match="stem='large' is not known; choose 'imagenet' or 'small'"):
-        build_backbone("resnet18", stem="large")
+        build_backbone("resnet18", stem="large")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="stem='small' is for timm's ResNets.*not for 'resnet18d'"):
         build_backbone("resnet18d", stem="small")

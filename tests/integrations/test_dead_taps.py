@@ -1,10 +1,12 @@
+from typing import Any
+
 import torch
 from torch import nn
 
 from df_heads.integrations.backbones import build_backbone
 
 
-def dead_and_all_weights(name: str, size: int, **options: str) -> tuple[int, int]:
+def dead_and_all_weights(name: str, size: int, **options: Any) -> tuple[int, int]:
     """Weights of taps that get exactly zero gradient on images of a size, and all weights."""
     torch.manual_seed(0)
     model = build_backbone(name, image_size=size, **options)

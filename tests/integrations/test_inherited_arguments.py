@@ -1,6 +1,5 @@
 import inspect
 import pydoc
-import typing
 from collections.abc import Callable, Sequence
 from inspect import Parameter
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from typing_extensions import get_type_hints
 
 from df_heads.integrations.byol import BYOL
 from df_heads.integrations.compiled_simclr import CompiledSimCLR
@@ -80,7 +80,7 @@ def test_every_shared_argument_is_shown_with_its_default(method: type[Method]) -
 
 @pytest.mark.parametrize("method", METHODS)
 def test_help_tells_the_text_of_every_argument(method: type[Method]) -> None:
-    lines = pydoc.render_doc(method, renderer=pydoc.plaintext).splitlines()
+    lines = pydoc.plain(pydoc.render_doc(method)).splitlines()
     shown = " ".join(" ".join(line.removeprefix(" |  ") for line in lines).split())
     signature = inspect.signature(method)
     assert f"{method.__name__}{signature}" in shown
@@ -104,14 +104,14 @@ def test_a_text_of_the_subclass_follows_that_of_the_parent() -> None:
     ("options", "cls"), [(MethodOptions, Method), (BatchOptions, TrainingBatches)]
 )
 def test_the_type_checker_is_told_the_same(options: type, cls: type) -> None:
-    told = typing.get_type_hints(options)
+    told = get_type_hints(options)
     assert told == {name: parameter.annotation for name, parameter in keywords(cls).items()}
 
 
 def test_an_unknown_argument_is_refused_by_name() -> None:
     for method in METHODS:
         with pytest.raises(TypeError, match="unexpected keyword argument 'learning_rat'"):
-            method(nn.Flatten(), "transformer", learning_rat=0.1)  # type: ignore[call-arg]
+            method(nn.Flatten(), "transformer", learning_rat=0.1)
 
 
 def test_methods_from_outside() -> None:

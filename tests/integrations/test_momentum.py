@@ -40,9 +40,9 @@ def test_a_teacher_starts_as_a_frozen_copy() -> None:
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9, 1.0])
 def test_an_update_moves_parameters_and_buffers(momentum: float) -> None:
-    backbone, head = noisy_backbone(), FeedForwardProjectionHead(6, 8, 4)
-    teacher = Teacher(backbone, head)
-    backbone, head = changed(backbone), changed(head)
+    first = noisy_backbone(), FeedForwardProjectionHead(6, 8, 4)
+    teacher = Teacher(*first)
+    backbone, head = map(changed, first)
     before = copy.deepcopy(teacher.state_dict())
     teacher.update(backbone, head, momentum)
     student = {f"backbone.{name}": value for name, value in backbone.state_dict().items()}

@@ -175,7 +175,8 @@ def test_a_checkpoint_builds_the_same_model_again(
     trainer.fit(model, loader())
     trainer.save_checkpoint(tmp_path / "model.ckpt")
     twin = SimCLR.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
-    assert twin.projection_head.blocks[0].attention.attention == "self"
+    attention: Any = twin.get_submodule("projection_head.blocks.0.attention")
+    assert attention.attention == "self"
     assert twin.criterion.temperature == 0.3
     model.eval()
     twin.eval()

@@ -53,11 +53,11 @@ class Setting:
         if self.least is not None and value < self.least:
             raise InputError(f"{name}={value} is too small; it must be at least {self.least:g}.")
         if self.above is not None and value <= self.above:
-            raise InputError(f"{name}={value} is too small; it must be above {self.above:g}.")
+            raise InputError(f"{name}={value} must be above {self.above:g}.")
         if self.most is not None and value > self.most:
             raise InputError(f"{name}={value} is too large; it must be at most {self.most:g}.")
         if self.below is not None and value >= self.below:
-            raise InputError(f"{name}={value} is too large; it must be below {self.below:g}.")
+            raise InputError(f"{name}={value} must be below {self.below:g}.")
 
 
 def setting(default: Any = dataclasses.MISSING, help: str = "", **facts: Any) -> Any:

@@ -190,7 +190,7 @@ def presets(args: argparse.Namespace) -> list[str]:
 
 def _rate(value: str) -> tuple[str, float]:
     """An argparse type: HEAD=RATE, the head a family or a preset."""
-    head, _, number = value.rpartition("=")
+    head, _, number = value.partition("=")
     known(HEAD_FAMILIES)(family(head) if size_of(head) in SIZES else head)
     try:
         rate = float(number)

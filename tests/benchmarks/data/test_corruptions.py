@@ -18,7 +18,7 @@ def noise(count: int = 3, size: int = 20) -> Images:
     return generator.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
 
 
-def is_rounded(ours: Images, exact: npt.NDArray[np.float64]) -> bool:
+def is_rounded(ours: Images, exact: npt.NDArray[np.floating[Any]]) -> bool:
     return bool(np.abs(ours - exact.clip(0, 255)).max() < 0.501)
 
 
@@ -64,7 +64,9 @@ def test_a_blurred_dot_is_a_gaussian(severity: int, sigma: float) -> None:
     dot[..., 7, 7] = 255
     bell = np.exp(-((np.arange(15) - 7.0) ** 2) / (2 * sigma**2))
     bell /= bell.sum()
-    assert is_rounded(corrupt(dot, "gaussian_blur", severity), 255 * np.outer(bell, bell))
+    assert is_rounded(
+        corrupt(dot, "gaussian_blur", severity), 255.0 * np.outer(bell, bell).astype(np.float64)
+    )
 
 
 @pytest.mark.parametrize(("severity", "factor"), [(1, 1.1), (3, 1.3), (5, 1.6)])

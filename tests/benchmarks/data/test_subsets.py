@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_only_what_the_network_trains_on_is_imbalanced(tiny_data: ImageData) -> 
 def test_every_seed_and_head_gets_the_same_images_and_a_higher_ratio_some_of_them(
     tiny_data: ImageData,
 ) -> None:
-    def kept(**changes: object) -> list[bytes]:
+    def kept(**changes: Any) -> list[bytes]:
         experiment = dataclasses.replace(EXPERIMENT, **{"imbalance": 2.0, **changes})
         images = pretraining_images(experiment, tiny_data).train_images
         return [image.tobytes() for image in images]

@@ -11,6 +11,7 @@ from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.speed import equal_time
 from df_heads.benchmarks.harness.speed.equal_time import find_width, head_pass, time_ratios
+from df_heads.benchmarks.harness.train.models import build_model
 
 CPU = torch.device("cpu")
 TINY = Experiment(
@@ -51,7 +52,7 @@ def test_a_pass_goes_back_to_the_features_in_the_precision_of_the_runs(
     views: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    build = equal_time.build_model
+    build = build_model
 
     def spy(experiment: Experiment) -> Any:
         model = build(experiment)

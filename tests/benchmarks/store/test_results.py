@@ -11,7 +11,7 @@ from df_heads.benchmarks.harness.base.experiment import SETTINGS, Experiment
 from df_heads.benchmarks.harness.store.results import ResultFolder
 
 
-def experiment(**changes: object) -> Experiment:
+def experiment(**changes: Any) -> Experiment:
     return dataclasses.replace(Experiment("digits", "transformer-small"), **changes)
 
 
@@ -19,14 +19,12 @@ def another(value: Any, name: str) -> Any:
     """Another value that the field accepts."""
     if SETTINGS[name].choices:
         return next(choice for choice in SETTINGS[name].choices if choice != value)
-    if isinstance(value, bool):
+    if isinstance(value, bool) or name == "norm_first":
         return not value
     if isinstance(value, float):
-        return value / 2 + 0.25 if name != "imbalance" else 2.0
+        return value / 2 + 0.2 if name != "imbalance" else 2.0
     if isinstance(value, int):
         return 2 if name == "streams" else value + 1
-    if name == "norm_first":
-        return True
     if name == "teacher_momentum":
         return 0.5
     return 99 if value is None else "other"

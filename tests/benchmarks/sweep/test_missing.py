@@ -1,5 +1,6 @@
 import argparse
 import dataclasses
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -147,7 +148,7 @@ def test_failures_are_kept_and_tried_once_in_each_sweep(
     assert ran == [0, 1, 2, 3, 4, 2, 3]
     failure = results.failure(CELLS[2].experiment)
     assert failure is not None
-    assert failure["error"] == diverged
+    assert failure.error == diverged
     assert capsys.readouterr().err.count("failed:") == 4
     ran = fake_runs(monkeypatch, lambda experiment: None)
     assert run_missing(CELLS, source, results, MACHINE) == []
@@ -181,7 +182,7 @@ def test_an_unexpected_error_is_kept_and_raised(
         run_missing(CELLS, source, results, MACHINE)
     failure = results.failure(CELLS[0].experiment)
     assert failure is not None
-    assert "ZeroDivisionError('a bug')" in failure["error"]
+    assert "ZeroDivisionError('a bug')" in failure.error
     with try_lock(results.lock_file(CELLS[0].experiment)) as held:
         assert held
 
@@ -231,6 +232,6 @@ def test_a_copy_whose_first_process_is_gone_ends(
     parents = iter([10, 1])
     monkeypatch.setenv(copies._VARIABLE, str(tmp_path / "agenda"))
     monkeypatch.setattr(sweep, "is_first_process", lambda: False)
-    monkeypatch.setattr(copies.os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
     with pytest.raises(SystemExit):
         run_missing(CELLS, source, ResultFolder(tmp_path), MACHINE)

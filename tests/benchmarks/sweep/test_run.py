@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, Trainer
 
 from df_heads import build_head
 from df_heads.benchmarks.harness.base.errors import InputError
@@ -16,6 +16,7 @@ from df_heads.benchmarks.harness.base.machine import Machine
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.evaluate import scoring
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.store.schema import DataUsed
 from df_heads.benchmarks.harness.sweep.run import run
 from df_heads.benchmarks.harness.train import training
 from df_heads.benchmarks.harness.train.callbacks import TrainingDivergedError
@@ -48,7 +49,7 @@ class Crash(Callback):
 
 
 def crashing(monkeypatch: pytest.MonkeyPatch, after_epochs: int) -> None:
-    class CrashingTrainer(training.Trainer):
+    class CrashingTrainer(Trainer):
         def __init__(self, *, callbacks: list[Callback], **options: Any) -> None:
             super().__init__(callbacks=[*callbacks, Crash(after_epochs)], **options)
 
@@ -72,7 +73,7 @@ def test_the_head_of_an_experiment(tmp_path: Path, tiny_data: ImageData) -> None
     assert TINY.head_options == {}
     content = run(deeper, tiny_data, ResultFolder(tmp_path), MACHINE)
     assert content is not None
-    assert content["parameters"]["head"] == sum(
+    assert content.parameters.head == sum(
         p.numel() for p in build_head("transformer-small", 96, num_layers=2).parameters()
     )
 
@@ -83,23 +84,16 @@ def test_a_run_writes_its_result_and_curve(tmp_path: Path, tiny_data: ImageData)
     saved = results.load(TINY)
     assert saved is not None
     assert content is not None
-    assert {name: saved[name] for name in content} == content
-    assert saved["data"] == {
-        "name": "digits",
-        "note": "made up",
-        "fingerprint": "0" * 16,
-        "train": 48,
-        "test": 20,
-        "classes": 2,
-    }
-    assert saved["parameters"]["head"] > 1e6
-    assert 0 <= saved["metrics"]["unsupervised"] <= 100
-    assert saved["metrics"]["collapse_loss"] == pytest.approx(math.log(31))
-    assert saved["environment"]["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert saved == content
+    assert saved.data == DataUsed("digits", "made up", "0" * 16, train=48, test=20, classes=2)
+    assert saved.parameters.head > 1e6
+    assert 0 <= saved.metrics["unsupervised"] <= 100
+    assert saved.metrics["collapse_loss"] == pytest.approx(math.log(31))
+    assert saved.environment.packages["torch"] == torch.__version__.split("+")[0]
     rows = curve(results, TINY)
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
-    assert float(rows[-1]["train_loss"]) == saved["metrics"]["final_train_loss"]
-    assert saved["seconds"]["train"] == pytest.approx(sum(float(r["seconds"]) for r in rows))
+    assert float(rows[-1]["train_loss"]) == saved.metrics["final_train_loss"]
+    assert saved.seconds["train"] == pytest.approx(sum(float(r["seconds"]) for r in rows))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +136,7 @@ def test_heads_of_one_seed_see_the_same_views(
             )
             return super().loss(views)
 
-    monkeypatch.setitem(METHODS, "simclr", Recording)
+    monkeypatch.setitem(METHODS._entries, "simclr", lambda: Recording)
     for head in ("transformer-small", "feedforward-small"):
         run(dataclasses.replace(TINY, head=head), tiny_data, ResultFolder(tmp_path), MACHINE)
     first, second = seen.values()
@@ -166,7 +160,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
         assert torch.equal(value, weights(killed, TINY)[name]), name
     result = killed.load(TINY)
     assert result is not None
-    assert result.metrics == whole.load(TINY)["metrics"]  # type: ignore[index]
+    assert result.metrics == whole.load(TINY).metrics  # type: ignore[union-attr]
     rows = curve(killed, TINY)
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
 
@@ -189,7 +183,7 @@ def test_a_run_killed_in_its_evaluation_is_not_trained_again(
         def loss(self, views: Any) -> torch.Tensor:
             raise AssertionError("trained again")
 
-    monkeypatch.setitem(METHODS, "simclr", Untouched)
+    monkeypatch.setitem(METHODS._entries, "simclr", lambda: Untouched)
     content = run(many, tiny_data, results, MACHINE)
     assert content is not None
     assert content.seconds["train"] > 0
@@ -222,7 +216,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
         def loss(self, views: Any) -> torch.Tensor:
             return super().loss(views) * (math.nan if self.current_epoch == 2 else 1.0)
 
-    monkeypatch.setitem(METHODS, "simclr", Diverging)
+    monkeypatch.setitem(METHODS._entries, "simclr", lambda: Diverging)
     results = ResultFolder(tmp_path)
     with pytest.raises(TrainingDivergedError, match=r"became nan in epoch 3, step 1.*last\.ckpt"):
         run(TINY, tiny_data, results, MACHINE)
@@ -242,7 +236,7 @@ def test_ctrl_c_ends_a_run_that_goes_on_later(
     results, handler = ResultFolder(tmp_path), signal.getsignal(signal.SIGINT)
     try:
         with monkeypatch.context() as patch:
-            patch.setitem(METHODS, "simclr", Interrupted)
+            patch.setitem(METHODS._entries, "simclr", lambda: Interrupted)
             with pytest.raises(KeyboardInterrupt):
                 run(TINY, tiny_data, results, MACHINE)
     finally:

@@ -12,7 +12,7 @@ from df_heads.benchmarks.harness.base.machine import Machine
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.run import run
-from df_heads.benchmarks.harness.train import training
+from df_heads.benchmarks.harness.train.callbacks import TrainingDivergedError
 from df_heads.benchmarks.harness.train.models import build_model
 from df_heads.integrations.compiled_simclr import CompiledSimCLR
 
@@ -94,5 +94,5 @@ def test_bad_losses_stop_it(
     monkeypatch.setattr(
         CompiledSimCLR, "loss", lambda self, views: self(views[0]).sum() * float("nan")
     )
-    with pytest.raises(training.TrainingDivergedError, match="loss became nan in epoch 1, step 1"):
+    with pytest.raises(TrainingDivergedError, match="loss became nan in epoch 1, step 1"):
         run(COMPILED, tiny_data, ResultFolder(tmp_path), MACHINE)

@@ -11,7 +11,7 @@ from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.machine import Machine
 from df_heads.benchmarks.harness.data.images import ImageData, load_images
-from df_heads.benchmarks.harness.store.results import ResultFolder, collapsed
+from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.run import run
 from df_heads.benchmarks.harness.train.methods import METHODS
 from df_heads.benchmarks.harness.train.models import build_model
@@ -30,12 +30,12 @@ TINY = Experiment(
 
 
 def test_a_method_takes_its_options_from_the_experiment() -> None:
-    moco = build_model(
+    moco: Any = build_model(
         dataclasses.replace(TINY, method="moco", queue_size=40, temperature=0.3, views="joint")
     )
     assert moco.queue.keys.shape == (40, 128)
     assert (moco.temperature, moco.teacher_momentum, moco.views) == (0.3, 0.999, "joint")
-    byol = build_model(dataclasses.replace(TINY, method="byol", teacher_momentum=0.9))
+    byol: Any = build_model(dataclasses.replace(TINY, method="byol", teacher_momentum=0.9))
     assert (byol.teacher_momentum, byol.learning_rate) == (0.9, 0.05)
     assert build_model(dataclasses.replace(TINY, devices=2)).criterion.gather_distributed
     assert not build_model(TINY).criterion.gather_distributed
@@ -83,7 +83,7 @@ def test_tables_take_lightlys_head() -> None:
     [
         ({"num_layers": None, "num_heads": 4}, "'lightly-small' does not take the options"),
         ({"num_layers": None, "backbone": "nothing"}, "nothing"),
-        ({"head": "lightly-huge"}, "There is no head 'lightly-huge'"),
+        ({"head": "lightly-huge"}, "The head 'lightly-huge' must end in one of -small, -large"),
     ],
 )
 def test_what_lightlys_head_cannot_do_gets_one_sentence(
@@ -102,8 +102,9 @@ def test_a_run_with_lightlys_head_goes_on_from_its_checkpoint(
         content = run(experiment, tiny_data, results, MACHINE)
         assert content is not None
         # 512 and 128 outputs, each with BatchNorm in place of a bias.
-        width = build_model(experiment).backbone.num_features
-        assert content["parameters"]["head"] == 512 * (width + 2) + 128 * (512 + 2)
+        backbone: Any = build_model(experiment).backbone
+        width = backbone.num_features
+        assert content.parameters["head"] == 512 * (width + 2) + 128 * (512 + 2)
 
 
 @pytest.mark.parametrize("method", ["moco", "byol"])
@@ -115,7 +116,7 @@ def test_a_run_of_another_method_has_no_collapse_loss(
     assert content is not None
     assert "final_train_loss" in content.metrics
     assert "collapse_loss" not in content.metrics
-    assert not collapsed(content)
+    assert not content.collapsed
 
 
 # Four epochs are few: the teacher must move faster than the papers' defaults, which are for long

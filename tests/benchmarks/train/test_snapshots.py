@@ -81,4 +81,5 @@ def test_damaged_weights(tmp_path: Path) -> None:
 
 def test_depth_decides_the_model() -> None:
     deeper = dataclasses.replace(TINY, num_layers=3)
-    assert len(build_model(deeper).projection_head.blocks) == 3
+    head: Any = build_model(deeper).projection_head
+    assert len(head.blocks) == 3

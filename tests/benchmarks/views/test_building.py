@@ -24,12 +24,13 @@ class FakeTrainer:
 
 def epoch(experiment: Experiment, data: ImageData, number: int = 0, workers: int = 0) -> list[Any]:
     batches = build_batches(experiment, data, workers)
-    batches.trainer = FakeTrainer()  # type: ignore[assignment]
+    trainer: Any = FakeTrainer()
+    batches.trainer = trainer
     loader = batches.train_dataloader()
     loader.sampler.set_epoch(number)
     found = []
     for step, batch in enumerate(loader):
-        batches.trainer.global_step = 3 * number + step
+        trainer.global_step = 3 * number + step
         found.append(batches.on_after_batch_transfer(batch, 0))
     return found
 

@@ -10,7 +10,7 @@ import torch
 from lightly.transforms.gaussian_blur import GaussianBlur
 from lightly.transforms.simclr_transform import SimCLRTransform, SimCLRViewTransform
 from lightly.transforms.utils import IMAGENET_NORMALIZE
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 from torch import Tensor
 from torchvision import transforms as v1
 from torchvision.transforms.v2 import functional as F

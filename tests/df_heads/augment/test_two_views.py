@@ -1,4 +1,6 @@
 import copy
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -21,6 +23,13 @@ def generator() -> torch.Generator:
 @pytest.fixture
 def two_views() -> TwoViews:
     return TwoViews(SimCLRAugment(16))
+
+
+def test_needs_torch_only() -> None:
+    others = ("einops", "torchvision", "lightly", "timm", "pytorch_lightning")
+    code = f"import sys, df_heads.augment; print([n for n in {others} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_draws_one_view_after_the_other(two_views: TwoViews) -> None:

@@ -201,6 +201,6 @@ def test_bad_pairs_and_settings_get_one_clear_sentence() -> None:
     with pytest.raises(ValueError, match=r"quantile=0.95 must be from 0 to 0.5"):
         sharpness(maps, LABELS, 0.95)
     with pytest.raises(TypeError, match="attention must be a torch.Tensor, got dict"):
-        attention_entropy({0: maps})
+        attention_entropy({0: maps})  # type: ignore[arg-type]
     alone = torch.arange(N).clamp(max=1)
     assert sharpness(maps, alone, include_self=True) < 1

@@ -6,10 +6,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
-from df_heads.attention import BatchAttention
+from df_heads.attention import AttentionMode, BatchAttention
 from df_heads.fusion import record_attention
 
-MODES = ["softmax", "tied", "self", "uniform"]
+MODES: list[AttentionMode] = ["softmax", "tied", "self", "uniform"]
 # Fewer tokens than head_dim: then equal outputs mean equal weights.
 TOKENS, HEAD_DIM = 11, 16
 
@@ -30,7 +30,7 @@ def random_mask(*shape: int) -> Tensor:
     return mask
 
 
-MASKS = {
+MASKS: dict[str, Any] = {
     "none": None,
     "2-D": random_mask(TOKENS, TOKENS),
     "3-D": random_mask(2, TOKENS, TOKENS),

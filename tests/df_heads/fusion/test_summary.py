@@ -87,18 +87,19 @@ def test_a_head_that_attends_within_classes() -> None:
     with torch.no_grad():
         head.input.weight.copy_(torch.eye(3))
         head.input.bias.zero_()
-        head.blocks[0].attention.to_qkv.weight.copy_(torch.eye(3).repeat(2, 1))
+        head.get_parameter("blocks.0.attention.to_qkv.weight").copy_(torch.eye(3).repeat(2, 1))
     summary = measure_fusion(head, nn.functional.one_hot(LABELS).double(), LABELS)
     # Cosines 1 and 0 at scale 10: e^10 within a class over 1 across.
     layer = summary.layers[0]
     assert layer.same_class_mass[0] == pytest.approx(1, abs=1e-3)
+    assert layer.sharpness[0] is not None
     assert layer.sharpness[0] > math.exp(9)
     assert summary.chance == pytest.approx((5 * 4 + 4 * 3 + 3 * 2) / N / (N - 1))
     assert summary.input_silhouette == 1
     assert summary.input_neighbor_purity == 1
 
     with torch.no_grad():
-        head.blocks[0].attention.cosine_scale.fill_(1000)
+        head.get_parameter("blocks.0.attention.cosine_scale").fill_(1000)
     ideal = measure_fusion(head, nn.functional.one_hot(LABELS).double(), LABELS)
     assert ideal.layers[0].sharpness == [math.inf]
     text = json.dumps(ideal.as_dict(), allow_nan=False)
@@ -126,7 +127,7 @@ class Model(nn.Module):
     def __init__(self, runs: int = 1, **options: Any) -> None:
         super().__init__()
         self.backbone = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Dropout(0.5))
-        self.head = tiny_head(dropout=0.3, **options)
+        self.head: Any = tiny_head(dropout=0.3, **options)
         self.teacher = tiny_head(**options).requires_grad_(False)
         self.runs = runs
 
@@ -210,7 +211,7 @@ def test_values_that_are_not_finite_are_named() -> None:
     with pytest.raises(NonFiniteError, match="the head's input layer holds 8 values that are not"):
         measure_fusion(head, x, LABELS)
     with torch.no_grad():
-        head.blocks[1].attention.to_qkv.weight.fill_(torch.inf)
+        head.get_parameter("blocks.1.attention.to_qkv.weight").fill_(torch.inf)
     with pytest.raises(NonFiniteError, match="layer 1's attention holds .* not finite"):
         measure_fusion(head, features(), LABELS)
     assert all_hooks(head) == 0

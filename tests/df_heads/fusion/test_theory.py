@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ def clean_clusters(classes: int, rank: int, width: int) -> tuple[Tensor, Tensor]
 @pytest.mark.parametrize("classes", range(2, 11))
 def test_theorem_1_gives_a_block_diagonal_matrix_above_its_bound(classes: int) -> None:
     features, labels = clean_clusters(classes, rank=2, width=2 * classes + 1)
-    settings = {"restarts": 16, "iterations": 100}
+    settings: dict[str, Any] = {"restarts": 16, "iterations": 100}
     weights = theorem1_weights(features, labels, **settings)
     # The proof's silent condition: all samples of a cluster on one side of its w.
     side = (features * weights.mT).sum(1, keepdim=True).sign()
@@ -115,8 +116,8 @@ def test_noise_bounds_hold_on_random_draws_and_are_attained() -> None:
                 assert cosine >= capital_delta - 1e-9
                 tight += abs(cosine - capital_delta) < 1e-9
     assert tight > 500
-    assert noise_bounds(0.0, 0.7) == (0.0, pytest.approx(0.7))
-    assert noise_bounds(1.0, 0.7) == (1.0, pytest.approx(-math.sqrt(0.51)))
+    assert noise_bounds(0.0, 0.7) == pytest.approx((0.0, 0.7))
+    assert noise_bounds(1.0, 0.7) == pytest.approx((1.0, -math.sqrt(0.51)))
 
 
 def test_theorem_2_as_derived_and_as_printed() -> None:

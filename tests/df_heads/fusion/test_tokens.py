@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from sklearn.metrics import silhouette_score
@@ -48,6 +50,8 @@ def test_neighbor_purity_equals_the_naive_loop() -> None:
         (torch.tensor([0, 0, 1]), "token_labels has 3 entries but token_features has 4"),
     ],
 )
-def test_bad_labels_get_one_clear_sentence(measure, labels: Tensor, message: str) -> None:
+def test_bad_labels_get_one_clear_sentence(
+    measure: Callable[..., object], labels: Tensor, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         measure(torch.randn(4, 3), labels)

@@ -257,7 +257,7 @@ def test_the_modules_come_back_when_a_joint_step_fails() -> None:
 
 
 def test_a_joint_method_that_changes_the_features_is_refused() -> None:
-    class Scaled(SimCLR):  # type: ignore[misc]
+    class Scaled(SimCLR):
         def forward(self, images: Tensor) -> dict[str, Tensor]:
             out: dict[str, Tensor] = super(SimCLR, self).forward(images)
             return {**out, "z": self.projector(2 * out["feats"])}
@@ -323,7 +323,7 @@ def test_methods_without_a_projector_are_refused() -> None:
 
 
 def test_a_projector_without_a_width_is_refused() -> None:
-    class Bare(SimCLR):  # type: ignore[misc]
+    class Bare(SimCLR):
         def __init__(self, cfg: Any) -> None:
             super().__init__(cfg)
             self.projector = nn.Identity()
