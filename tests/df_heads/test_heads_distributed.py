@@ -99,7 +99,8 @@ def check_gathering_equals_one_process() -> None:
 
 
 def check_batch_statistics_are_those_of_all_processes() -> None:
-    for options in ({"form": "stable"}, {"input_norm": "batch"}):
+    both: tuple[dict[str, Any], ...] = ({"form": "stable"}, {"input_norm": "batch"})
+    for options in both:
         for attention in MODES:
             assert_equals_one_process(
                 features(2, sum(LENGTHS), 12), attention=attention, tolerance=1e-10, **options

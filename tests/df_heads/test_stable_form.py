@@ -70,7 +70,7 @@ def test_the_paper_s_head_is_the_one_of_version_0_1_0(attention: Any) -> None:
     assert not head.blocks[0].norm_first
     x = features(6, 12)
     tokens = F.linear(x, head.input.weight, head.input.bias)[None]
-    (block,) = head.blocks
+    block: Any = head.blocks[0]
     tokens = block.attention_norm(tokens + block.attention(tokens))
     assert torch.equal(head(x), block.mlp_norm(tokens + block.mlp(tokens))[0])
 
@@ -97,7 +97,7 @@ def test_names_say_the_form() -> None:
 @pytest.mark.parametrize("input_norm", ["batch", "layer", None])
 def test_permuting_the_batch_permutes_the_output(attention: Any, input_norm: Any) -> None:
     head = tiny_head(attention=attention, input_norm=input_norm).double()
-    nn.init.normal_(head.blocks[0].attention.to_out.weight)
+    nn.init.normal_(head.get_parameter("blocks.0.attention.to_out.weight"))
     x = features(11, 12).double()
     order = torch.randperm(11, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close(head(x[order]), head(x)[order], atol=1e-12, rtol=0)
