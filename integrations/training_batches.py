@@ -110,7 +110,8 @@ class TrainingBatches(InheritedArguments, LightningDataModule):
 
     def _place_in_run(self) -> tuple[int, int]:
         """The epoch, and its batches that are done."""
-        assert self.trainer is not None
+        if self.trainer is None:
+            return self._resumed_at
         epoch = self.trainer.current_epoch
         batch = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         if batch >= self.trainer.num_training_batches:
