@@ -1,6 +1,7 @@
 """What the kinds of training batches share: the order of the images, and seeds."""
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -61,6 +62,15 @@ class OrderOfRun(DistributedSampler[Any]):
 def already_a_batch(batch: Any) -> Any:
     """A collate_fn for data sets that read whole batches."""
     return batch
+
+
+def leave_signals_to_the_parent(worker: int) -> None:
+    """A worker_init_fn: workers go on until the training process has written its checkpoint.
+
+    A terminal's Ctrl+C and a scheduler's SIGTERM reach all processes at once.
+    """
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
 
 
 class BatchOptions(TypedDict, total=False):
@@ -141,6 +151,7 @@ class TrainingBatches(InheritedArguments, LightningDataModule):
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
             collate_fn=collate_fn,
+            worker_init_fn=leave_signals_to_the_parent,
             drop_last=True,
         )
 

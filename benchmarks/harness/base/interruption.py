@@ -70,6 +70,8 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         for signum, handler in before.items():
+            if _state.received is not None:
+                handler = signal.SIG_IGN  # on its way out; a repeated request must not cut it off
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
         _state.owner = 0
 

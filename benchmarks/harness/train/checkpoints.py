@@ -44,13 +44,13 @@ class Checkpoints(Checkpoint):
         self.minutes = minutes
         self._written = time.monotonic()
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take SIGTERM and Slurm's SIGUSR1 back from Lightning, whose handlers write elsewhere."""
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock.
+
+        And take SIGTERM and Slurm's SIGUSR1 back from Lightning, whose handlers write elsewhere.
+        """
         if interruption.listening():
             interruption.listen()
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
         self._written = time.monotonic()
 
     def on_train_batch_end(
