@@ -13,7 +13,6 @@ from lightly.loss import NTXentLoss
 from lightly.transforms import SimCLRTransform
 from PIL import Image
 from sklearn.datasets import load_digits
-from torch import nn
 
 from df_heads import TransformerProjectionHead
 from df_heads.evaluation import nearest_neighbor_accuracy
@@ -36,12 +35,9 @@ backbone = timm.create_model(
     depth=4,
     global_pool="avg",
 )
-# The features of a fresh ViT hardly differ between images, and a head that attends over nearly
-# equal tokens collapses: all projections stay parallel. Normalised over the batch they differ.
-norm = nn.BatchNorm1d(WIDTH)
-head = TransformerProjectionHead.small(WIDTH)
+head = TransformerProjectionHead(WIDTH, 128, 128)
 criterion = NTXentLoss(temperature=0.2)
-parameters = [*backbone.parameters(), *norm.parameters(), *head.parameters()]
+parameters = [*backbone.parameters(), *head.parameters()]
 optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.05)
 
 digits = load_digits()
@@ -74,11 +70,10 @@ for epoch in range(args.epochs):
         views = [transform(images[row]) for row in rows]
         x0, x1 = (torch.stack(view) for view in zip(*views, strict=True))
         # Two sequences of one view each. torch.cat for one sequence of both: "joint" views.
-        z0, z1 = head(torch.stack([norm(backbone(x0)), norm(backbone(x1))]))
+        z0, z1 = head(torch.stack([backbone(x0), backbone(x1)]))
         loss = criterion(z0, z1)
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
         losses.append(loss.item())

@@ -17,12 +17,13 @@ from typing_extensions import Unpack
 from df_heads.integrations.method import Views
 from df_heads.integrations.method_options import MethodOptions
 from df_heads.integrations.momentum import MomentumMethod
+from df_heads.presets import DEFAULT_HEAD
 
 
 class BYOL(MomentumMethod):
     """BYOL (arXiv 2006.07733) with the projection head of your choice.
 
-    >>> model = BYOL(backbone="resnet18", head="transformer", views="separate")
+    >>> model = BYOL(backbone="resnet18", views="separate")
     >>> trainer.fit(model, dataloader)  # batches as lightly's BYOLTransform gives them
     >>> features = model(images)        # backbone features, (N, 512)
 
@@ -46,7 +47,7 @@ class BYOL(MomentumMethod):
     def __init__(
         self,
         backbone: str | nn.Module = "resnet18",
-        head: str | nn.Module = "transformer",
+        head: str | nn.Module = DEFAULT_HEAD,
         views: Views = "separate",
         *,
         teacher_momentum: float = 0.996,

@@ -66,15 +66,12 @@ class CompiledSimCLR(SimCLR):
             self.criterion = ChunkedNTXentLoss(self.criterion.temperature)
         self.images = batches.device_images
         self._step = GradientStep(self, self.images)
+        self._losses: list[Tensor] = []
 
     def teardown(self, stage: str) -> None:
         """Let go of the images and of what the step recorded."""
         if stage == "fit":
             del self.images, self._step
-
-    def on_train_epoch_start(self) -> None:
-        """Start the mean of the epoch's losses."""
-        self._losses: list[Tensor] = []
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One whole step, the update included."""
@@ -88,4 +85,5 @@ class CompiledSimCLR(SimCLR):
         if self.trainer.is_last_batch:
             mean = torch.stack(self._losses).mean()
             self.log("train_loss_epoch", mean, on_step=True, on_epoch=False)
+            self._losses = []
         return loss

@@ -167,7 +167,9 @@ def _build(content: Mapping[str, Any]) -> tuple[nn.Module, nn.Module]:
         backbone = build_backbone(
             described["name"], stem=described["stem"], image_size=described["image_size"]
         )
-        head = _HEAD_CLASSES[head_described["class"]](**head_described["options"])
+        # A file of version 0.1.0 names no form: there was the paper's only.
+        form = {"form": "paper"} if head_described["class"] == "transformer" else {}
+        head = _HEAD_CLASSES[head_described["class"]](**{**form, **head_described["options"]})
     _load(backbone, content["backbone_state"], f"backbone {described['name']!r}")
     _load(head, content["head_state"], f"{head_described['class']} head")
     return backbone.eval(), head.eval()
@@ -214,7 +216,10 @@ def _describe_head(head: nn.Module) -> dict[str, Any]:
             # The head rounds mlp_ratio * hidden_dim down; the half keeps that exact.
             "mlp_ratio": (block.mlp[0].out_features + 0.5) / head.hidden_dim,
             "dropout": block.dropout.p,
+            "form": head.form,
             "norm_first": block.norm_first,
+            "residual_scale": block.residual_scale,
+            "input_norm": head.input_norm,
             "sequence_length": head.sequence_length,
             "attention": block.attention.attention,
         }

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead, build_head
 from df_heads.integrations.backbones import Stem, build_backbone, feature_width
 from df_heads.integrations.inherited_arguments import InheritedArguments
+from df_heads.presets import DEFAULT_HEAD
 
 Views = Literal["separate", "joint"]
 
@@ -38,7 +39,9 @@ class Method(InheritedArguments, LightningModule, ABC):
 
     Args:
         backbone: A timm model by name, or any module from images to (N, D) or (N, D, 1, 1).
-        head: A name of df_heads.HEAD_PRESETS or any module from (N, D) to (N, d).
+        head: A name of df_heads.HEAD_PRESETS or any module from (N, D) to (N, d). The default is
+            "transformer-stable", in the form that trains in any recipe; "transformer" is in the
+            paper's form.
         views: "separate": each view of the batch is a sequence of its own (N tokens). "joint": all
             views that pass through one network share one sequence (2 N tokens), so an image can
             attend to its own other view. The paper does not say which. It matters to heads that
@@ -53,10 +56,10 @@ class Method(InheritedArguments, LightningModule, ABC):
         warmup_fraction: Part of the run in which the learning rate rises linearly from 0; the
             rest follows a cosine (paper: cosine annealing; it names no warmup).
         gradient_clip: Largest norm of the gradient, unless the Trainer's gradient_clip_val says
-            otherwise; None clips nothing. Without it a Transformer head can collapse within its
-            first steps: all projections become parallel, the loss stays at log(2 N - 1) and the
-            gradient vanishes. With it this is rarer; a lower learning rate and a longer warmup
-            help too.
+            otherwise; None clips nothing. Without it a head in the paper's form can collapse
+            within its first steps: all projections become parallel, the loss stays at
+            log(2 N - 1) and the gradient vanishes. With it this is rarer; a lower learning rate
+            and a longer warmup help too. The stable form needs none of the three.
         head_options: Keyword arguments of the head's class that win over the preset's, such as
             {"num_layers": 10}; only for a head given by name.
 
@@ -74,7 +77,7 @@ class Method(InheritedArguments, LightningModule, ABC):
     def __init__(
         self,
         backbone: str | nn.Module = "resnet18",
-        head: str | nn.Module = "transformer",
+        head: str | nn.Module = DEFAULT_HEAD,
         views: Views = "separate",
         *,
         stem: Stem = "imagenet",

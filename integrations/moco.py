@@ -17,6 +17,7 @@ from typing_extensions import Unpack
 from df_heads.integrations.method import Views
 from df_heads.integrations.method_options import MethodOptions
 from df_heads.integrations.momentum import MomentumMethod
+from df_heads.presets import DEFAULT_HEAD
 
 
 class KeyQueue(nn.Module):
@@ -68,7 +69,7 @@ def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor, temperature: floa
 class MoCo(MomentumMethod):
     """MoCo v2 (arXiv 2003.04297) with the projection head of your choice.
 
-    >>> model = MoCo(backbone="resnet18", head="transformer", views="separate")
+    >>> model = MoCo(backbone="resnet18", views="separate")
     >>> trainer.fit(model, dataloader)  # batches as lightly's MoCoV2Transform gives them
     >>> features = model(images)        # backbone features, (N, 512)
 
@@ -101,7 +102,7 @@ class MoCo(MomentumMethod):
     def __init__(
         self,
         backbone: str | nn.Module = "resnet18",
-        head: str | nn.Module = "transformer",
+        head: str | nn.Module = DEFAULT_HEAD,
         views: Views = "separate",
         *,
         temperature: float = 0.2,

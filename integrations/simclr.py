@@ -17,12 +17,13 @@ from df_heads.integrations.method_options import MethodOptions
 from df_heads.integrations.partner_mask import PartnerMask, check_maskable
 from df_heads.integrations.streams import check_streams, mean_over_pairs, project_alone
 from df_heads.nt_xent import ChunkedNTXentLoss
+from df_heads.presets import DEFAULT_HEAD
 
 
 class SimCLR(Method):
     """SimCLR (arXiv 2002.05709) with the projection head of your choice.
 
-    >>> model = SimCLR(backbone="resnet18", head="transformer", views="separate")
+    >>> model = SimCLR(backbone="resnet18", views="separate")
     >>> trainer.fit(model, dataloader)  # batches as lightly's SimCLRTransform gives them
     >>> features = model(images)        # backbone features, (N, 512)
 
@@ -54,7 +55,7 @@ class SimCLR(Method):
     def __init__(
         self,
         backbone: str | nn.Module = "resnet18",
-        head: str | nn.Module = "transformer",
+        head: str | nn.Module = DEFAULT_HEAD,
         views: Views = "separate",
         *,
         temperature: float = 0.2,

@@ -34,12 +34,13 @@ def check_streams(streams: int, head: nn.Module) -> None:
 
 
 def project_alone(head: nn.Module, features: Sequence[Tensor]) -> list[Tensor]:
-    """Projections (N, d) of each view's features (N, D), each sample a sequence of its own.
+    """Projections (N, d) of each view's features (N, D), each sample attending to itself only.
 
     What attention="self" gives with the same weights: one token attends to itself with weight 1.
+    BatchNorm, in a head that has it, takes its statistics over each view.
     """
-    alone: Tensor = head(torch.cat(list(features)).unsqueeze(1))
-    return list(alone.squeeze(1).chunk(len(features)))
+    itself = torch.eye(len(features[0]), dtype=torch.bool, device=features[0].device)
+    return list(head(torch.stack(list(features)), attn_mask=itself))
 
 
 def mean_over_pairs(

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from df_heads import HEAD_PRESETS, build_head
-from df_heads.presets import DEFAULT_SIZE
+from df_heads.presets import DEFAULT_HEAD, DEFAULT_SIZE
 
 VIEWS = ("separate", "joint")
 
@@ -18,10 +18,10 @@ def check_head_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in the defaults of method_kwargs.head and refuse what is unknown.
 
     >>> check_head_options({"num_layers": 3})
-    {'name': 'transformer-small', 'views': 'separate', 'num_layers': 3}
+    {'name': 'transformer-stable-small', 'views': 'separate', 'num_layers': 3}
 
     Args:
-        given: `name`, a preset of df_heads.HEAD_PRESETS or a family such as "transformer";
+        given: `name`, a preset of df_heads.HEAD_PRESETS or a family such as "transformer-stable";
             `views`, "separate" (each view of the batch is a sequence of its own) or "joint" (all
             views share one); and keyword arguments of the head's class, which win over the
             preset's.
@@ -32,7 +32,7 @@ def check_head_options(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: If an option, the preset or the value of `views` is unknown.
     """
-    options = {"name": "transformer-small", "views": "separate", **given}
+    options = {"name": f"{DEFAULT_HEAD}-{DEFAULT_SIZE}", "views": "separate", **given}
     if options["views"] not in VIEWS:
         raise ValueError(
             f"method_kwargs.head.views={options['views']!r} must be 'separate' or 'joint'."

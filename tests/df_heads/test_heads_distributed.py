@@ -19,7 +19,7 @@ LENGTHS = (5, 8)
 
 def small_head(dtype: torch.dtype = torch.float64, **options: Any) -> TransformerProjectionHead:
     torch.manual_seed(0)
-    options = {"num_layers": 2, "num_heads": 2, "head_dim": 4, **options}
+    options = {"form": "paper", "num_layers": 2, "num_heads": 2, "head_dim": 4, **options}
     return TransformerProjectionHead(12, 16, 8, **options).to(dtype)
 
 
@@ -96,6 +96,34 @@ def check_gathering_equals_one_process() -> None:
             options: dict[str, Any] = {"attention": attention, "norm_first": norm_first}
             assert_equals_one_process(features(13, 12), **options)
             assert_equals_one_process(features(2, 13, 12), **options)
+
+
+def check_batch_statistics_are_those_of_all_processes() -> None:
+    both: tuple[dict[str, Any], ...] = ({"form": "stable"}, {"input_norm": "batch"})
+    for options in both:
+        for attention in MODES:
+            assert_equals_one_process(
+                features(2, sum(LENGTHS), 12), attention=attention, tolerance=1e-10, **options
+            )
+
+
+def check_running_statistics_are_those_of_all_processes() -> None:
+    expected, head = small_head(form="stable"), gathering_head(form="stable")
+    x = features(sum(LENGTHS), 12)
+    expected(x)
+    head(own(x))
+    assert set(dict(head.named_buffers())) == {
+        f"norm.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")
+    }
+    for name, buffer in head.named_buffers():
+        torch.testing.assert_close(buffer, expected.get_buffer(name))
+
+
+def check_one_token_in_all_stops_all() -> None:
+    head = gathering_head(form="stable")
+    assert head(features(1, 12)).isfinite().all()  # 2 tokens in all
+    with pytest.raises(ValueError, match="batch of 1 sample"):
+        small_head(form="stable")(features(1, 12))
 
 
 def check_equal_batches_in_float32() -> None:

@@ -39,14 +39,16 @@ def views(loader: Callable[[], DataLoader[Any]]) -> list[Tensor]:
 
 @pytest.fixture
 def tiny() -> Callable[..., Any]:
-    """Makes a method with a tiny backbone and a tiny Transformer head."""
+    """Makes a method with a tiny backbone and a tiny head that mixes from the start."""
 
     def make(method: Callable[..., Any], seed: int = 0, **options: Any) -> Any:
         torch.manual_seed(seed)
         backbone = nn.Sequential(
             nn.Conv2d(3, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
         )
-        head = TransformerProjectionHead(16, 8, 8, num_layers=2, num_heads=2, head_dim=4)
+        head = TransformerProjectionHead(
+            16, 8, 8, num_layers=2, num_heads=2, head_dim=4, form="paper"
+        )
         return method(backbone, **{"head": head, "image_size": 16, **options})
 
     return make

@@ -92,7 +92,9 @@ def test_sync_batch_norm_keeps_the_rule() -> None:
 def test_the_teacher_of_a_method_does_not_drop_out(
     method: Any, tiny: Make, views: list[Tensor]
 ) -> None:
-    noisy = TransformerProjectionHead(16, 8, 8, num_layers=2, num_heads=2, head_dim=4, dropout=0.5)
+    noisy = TransformerProjectionHead(
+        16, 8, 8, num_layers=2, num_heads=2, head_dim=4, dropout=0.5, form="paper"
+    )
     model = tiny(method, head=noisy)
     first, second = (torch.cat(model.teacher_projections(views)) for _ in range(2))
     assert torch.equal(first, second)

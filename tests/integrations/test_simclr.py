@@ -17,7 +17,8 @@ Make = Callable[..., Any]
 
 
 def tiny_head(**options: Any) -> TransformerProjectionHead:
-    return TransformerProjectionHead(16, 8, 8, num_layers=2, num_heads=2, head_dim=4, **options)
+    options = {"form": "paper", "num_layers": 2, "num_heads": 2, "head_dim": 4, **options}
+    return TransformerProjectionHead(16, 8, 8, **options)
 
 
 MASKED = {"views": "joint", "mask_partner": True}

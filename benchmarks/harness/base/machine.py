@@ -22,6 +22,7 @@ class Machine:
         logger: "csv", "tensorboard" or "none".
         progress: Whether to show a progress bar.
         resume: Whether to go on from the checkpoint of an interrupted run.
+        checkpoint_minutes: Training lost at most when the process is killed.
     """
 
     accelerator: str = "auto"
@@ -29,6 +30,7 @@ class Machine:
     logger: str = "csv"
     progress: bool = True
     resume: bool = True
+    checkpoint_minutes: float = 5.0
 
     @property
     def device(self) -> "torch.device":

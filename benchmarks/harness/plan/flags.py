@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.errors import InputError, trouble_of_the_machine
 from df_heads.benchmarks.harness.base.experiment import DATA, MACHINE, RECIPE, SETTINGS, Experiment
-from df_heads.benchmarks.harness.base.machine import Machine, quiet_lightning
+from df_heads.benchmarks.harness.base.interruption import Interrupted, interruptible, requeue
+from df_heads.benchmarks.harness.base.machine import Machine, is_first_process, quiet_lightning
 from df_heads.benchmarks.harness.base.registry import Registry
 from df_heads.benchmarks.harness.train.methods import METHODS
 
@@ -53,6 +54,14 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         help="processes that gather batches (default: %(default)s)",
+    )
+
+    machine.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        default=Machine.checkpoint_minutes,
+        metavar="MINUTES",
+        help="training that a killed run loses at most (default: %(default)g)",
     )
 
     output = parser.add_argument_group("output")
@@ -155,6 +164,7 @@ def machine_from(args: argparse.Namespace) -> Machine:
         logger=args.logger,
         progress=args.progress,
         resume=args.resume,
+        checkpoint_minutes=args.checkpoint_minutes,
     )
     machine.check(args.devices)
     return machine
@@ -176,15 +186,30 @@ def source_from(args: argparse.Namespace) -> "DataSource":
 def run_script(
     main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None = None
 ) -> int:
-    """Run a script's main; bad input becomes one sentence and exit code 2."""
+    """Run a script's main; what it cannot help becomes one sentence.
+
+    Returns:
+        The script's exit code; 2 for bad input and for a disk that is full or not to be written
+        to; 128 and the signal's number if one asked it to stop.
+    """
     quiet_lightning()
     # Lightning 2.6 against torch 2.15: not the user's concern.
     warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
     try:
-        return main(arguments)
+        with interruptible():
+            return main(arguments)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
+    except OSError as error:
+        sentence = trouble_of_the_machine(error)
+        if sentence is None:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
+        return 2
+    except Interrupted as stop:
+        if is_first_process():
+            print(f"\n{stop}", file=sys.stderr)
+            if (requeued := requeue(stop.signum)) is not None:
+                print(requeued, file=sys.stderr)
+        return stop.exit_code

@@ -43,7 +43,7 @@ def load_losses(results: ResultFolder, experiment: Experiment) -> list[tuple[flo
     Raises:
         InputError: If the file is damaged.
     """
-    file = results.file(experiment).with_suffix(".curve.csv")
+    file = results.curve_file(experiment)
     if results.load(experiment) is None or not file.exists():
         return None
     try:

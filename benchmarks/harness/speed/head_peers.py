@@ -20,8 +20,8 @@ TOLERANCE = 1e-5
 
 def small_head(head_dim: int = HEAD_DIM, **options: Any) -> TransformerProjectionHead:
     """The paper's small head, tokens in and tokens out."""
-    return TransformerProjectionHead(
-        WIDTH, WIDTH, WIDTH, num_layers=LAYERS, num_heads=HEADS, head_dim=head_dim, **options
+    return TransformerProjectionHead.small(
+        WIDTH, num_layers=LAYERS, num_heads=HEADS, head_dim=head_dim, **options
     )
 
 

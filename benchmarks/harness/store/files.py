@@ -1,7 +1,6 @@
 """Files that appear whole or not at all, and typed reading of JSON."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.store.atomic import write_whole
 
 SCHEMA = 1
 
@@ -65,6 +65,4 @@ def write_struct(file: Path, content: msgspec.Struct) -> None:
 
 def write_text(file: Path, text: str) -> None:
     """Write a text file that appears whole or not at all, also if two processes write it."""
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)
+    write_whole(file, lambda stream: stream.write(text.encode()))

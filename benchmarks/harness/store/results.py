@@ -1,6 +1,7 @@
 """The folder of result files: one JSON per run, its training curve beside it."""
 
 import csv
+import io
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, TypeVar
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.store.files import read_json, read_struct, write_struct
+from df_heads.benchmarks.harness.store.files import read_json, read_struct, write_struct, write_text
 from df_heads.benchmarks.harness.store.schema import FailedRun, RunResult, Stored
 
 Kind = TypeVar("Kind", bound=Stored)
@@ -36,6 +37,10 @@ class ResultFolder:
     def file(self, experiment: Experiment) -> Path:
         """Where the result of an experiment is, or will be."""
         return self.path / f"{experiment.name}.json"
+
+    def curve_file(self, experiment: Experiment) -> Path:
+        """The losses of its epochs, beside the result."""
+        return self.file(experiment).with_suffix(".curve.csv")
 
     def work_dir(self, experiment: Experiment) -> Path:
         """Where an experiment keeps its checkpoint and logs."""
@@ -83,10 +88,11 @@ class ResultFolder:
     ) -> None:
         """Write a result and its curve; the result appears whole or not at all."""
         if curve:
-            with self.file(experiment).with_suffix(".curve.csv").open("w", newline="") as stream:
-                writer = csv.DictWriter(stream, fieldnames=list(curve[0]), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(curve)
+            text = io.StringIO()
+            writer = csv.DictWriter(text, fieldnames=list(curve[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(curve)
+            write_text(self.curve_file(experiment), text.getvalue())
         write_struct(self.file(experiment), result)
 
     def failure(self, experiment: Experiment) -> FailedRun | None:

@@ -4,11 +4,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import cast
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.train.torch_files import (
+    DamagedFileError,
+    read_torch,
+    write_torch,
+)
 
 
 class Snapshots(Callback):
@@ -35,10 +39,7 @@ class Snapshots(Callback):
     def _write(self, epoch: int, trainer: Trainer, module: LightningModule) -> None:
         if epoch not in self.epochs or not trainer.is_global_zero:
             return
-        file = snapshot_file(self.folder, epoch)
-        temporary = file.with_suffix(".tmp")
-        torch.save(module.state_dict(), temporary)
-        temporary.replace(file)
+        write_torch(snapshot_file(self.folder, epoch), module.state_dict())
 
 
 def snapshot_file(folder: Path, epoch: int) -> Path:
@@ -54,10 +55,10 @@ def read_snapshot(folder: Path, epoch: int) -> dict[str, Tensor]:
     """
     file = snapshot_file(folder, epoch)
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises whatever the damage leads to
+        state = read_torch(file)
+    except DamagedFileError as error:
         raise InputError(
-            f"the weights {file} cannot be read ({type(error).__name__}); delete the folder "
+            f"the weights {file} cannot be read ({error}); delete the folder "
             f"{folder} and the run's result file to train again."
         ) from error
     return cast(dict[str, Tensor], state)

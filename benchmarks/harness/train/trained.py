@@ -1,13 +1,14 @@
 """The model of a finished run, from its last checkpoint."""
 
-import torch
-from torch import Tensor
-
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.train.checkpoint_files import (
+    CHECKPOINT,
+    read_checkpoint,
+)
 from df_heads.benchmarks.harness.train.models import build_model
-from df_heads.benchmarks.harness.train.training import CHECKPOINT
+from df_heads.benchmarks.harness.train.torch_files import DamagedFileError
 from df_heads.integrations.method import Method
 
 
@@ -25,12 +26,11 @@ def trained_model(experiment: Experiment, results: ResultFolder, *, needed_by: s
     model = build_model(experiment)
     file = results.work_dir(experiment) / CHECKPOINT
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        state: dict[str, Tensor] = content["state_dict"]
-    except Exception as error:  # torch.load raises whatever the damage leads to
+        model.load_state_dict(read_checkpoint(file)["state_dict"])
+    except (DamagedFileError, RuntimeError) as error:  # the latter: of another network
+        reason = str(error).splitlines()[0]
         raise InputError(
-            f"the trained weights {file} cannot be read ({type(error).__name__}); {needed_by} "
-            f"needs them: move {results.file(experiment)} away to train this run again."
+            f"the trained weights {file} cannot be read ({reason}); {needed_by} needs them: move "
+            f"{results.file(experiment)} away to train this run again."
         ) from error
-    model.load_state_dict(state)
     return model

@@ -5,30 +5,42 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.base.machine import Machine
+from df_heads.benchmarks.harness.base.interruption import postponed
+from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.data.images import ImageData
+from df_heads.benchmarks.harness.store.atomic import remove_stale
 from df_heads.benchmarks.harness.store.files import read_json, write_json
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.train.callbacks import (
     RunProgress,
+    SeedEachStep,
     StopOnBadLoss,
     TrainingCurve,
     TrainingDivergedError,
 )
+from df_heads.benchmarks.harness.train.checkpoint_files import (
+    CHECKPOINT,
+    PREVIOUS,
+    CheckpointFiles,
+)
+from df_heads.benchmarks.harness.train.checkpoints import (
+    Checkpoints,
+    checkpoint_to_resume,
+    owner_of,
+)
+from df_heads.benchmarks.harness.train.metrics_file import MetricsFile
 from df_heads.benchmarks.harness.train.models import build_model
 from df_heads.benchmarks.harness.train.snapshots import Snapshots
 from df_heads.benchmarks.harness.views.building import build_batches
 from df_heads.integrations.method import Method
 
-CHECKPOINT = "last.ckpt"
 CHECKPOINTS_PER_RUN = 50
+METRICS = Path("csv", "metrics.csv")
 
 
 def train(
@@ -56,7 +68,9 @@ def train(
 
     Raises:
         InputError: If the experiment does not fit the data, or a checkpoint is damaged.
-        TrainingDivergedError: If the loss is not finite any more; the last checkpoint is kept.
+        TrainingDivergedError: If the loss or a weight is not finite any more; the last checkpoint
+            is kept.
+        Interrupted: If a signal asked to stop, after a checkpoint was written.
     """
     per_device = experiment.batch_size // experiment.devices
     if per_device < 2 or experiment.batch_size % experiment.devices:
@@ -73,35 +87,40 @@ def train(
         raise InputError("--precision 16-mixed needs a GPU; use bf16-mixed or 32-true on a CPU.")
     model = build_model(experiment)
     work_dir = results.work_dir(experiment)
-    checkpoint = _checkpoint_to_resume(experiment, work_dir, machine)
+    checkpoint = _prepare(experiment, data.fingerprint, work_dir, machine)
     curve = TrainingCurve()
+    log_every = max(1, min(50, len(data.train_labels) // experiment.batch_size))
     trainer = Trainer(
         max_epochs=experiment.epochs,
         accelerator=machine.accelerator,
         devices=experiment.devices,
         precision=cast(Any, experiment.precision),
-        logger=_logger(machine.logger, work_dir),
+        logger=machine.logger == "tensorboard"
+        and TensorBoardLogger(work_dir, name="", version="tensorboard"),
         callbacks=[
+            SeedEachStep(experiment.seed),
             StopOnBadLoss(),
             curve,
             Snapshots(work_dir, snapshot_epochs),
             *([RunProgress(title or experiment.name)] if machine.progress else []),
-            ModelCheckpoint(
-                dirpath=work_dir,
-                filename=Path(CHECKPOINT).stem,
+            *([MetricsFile(work_dir / METRICS, log_every)] if machine.logger == "csv" else []),
+            Checkpoints(
+                work_dir,
+                owner_of(experiment, data.fingerprint),
                 every_n_epochs=max(1, experiment.epochs // CHECKPOINTS_PER_RUN),
-                save_on_train_epoch_end=True,
-                enable_version_counter=False,
+                minutes=machine.checkpoint_minutes,
             ),
         ],
+        plugins=[CheckpointFiles()],
         enable_progress_bar=machine.progress,
         enable_model_summary=False,
-        log_every_n_steps=max(1, min(50, len(data.train_labels) // experiment.batch_size)),
+        log_every_n_steps=log_every,
     )
     batches = build_batches(experiment, data, machine.workers)
-    with warnings.catch_warnings():
+    with postponed(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        # Ours does, by OrderOfRun.
+        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
         try:
             trainer.fit(model, batches, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # what Lightning makes of Ctrl+C
@@ -114,33 +133,26 @@ def train(
             raise TrainingDivergedError(
                 f"{experiment.name}: {error}{kept if has_one else ''}"
             ) from error
-    # The last epoch need not be one of those that are saved; an interrupted evaluation needs it.
-    trainer.save_checkpoint(work_dir / CHECKPOINT)
+        # The last epoch need not be one of those that are saved; evaluation may be interrupted.
+        trainer.save_checkpoint(work_dir / CHECKPOINT)
+    if trainer.is_global_zero:
+        (work_dir / PREVIOUS).unlink(missing_ok=True)
     return model, curve
 
 
-def _checkpoint_to_resume(experiment: Experiment, work_dir: Path, machine: Machine) -> Path | None:
-    """The checkpoint of this very experiment, if it was begun; else a new work folder."""
-    checkpoint, config = work_dir / CHECKPOINT, work_dir / "experiment.json"
+def _prepare(
+    experiment: Experiment, fingerprint: str, work_dir: Path, machine: Machine
+) -> Path | None:
+    """Make the work folder, or find the checkpoint in it to go on from."""
+    config = work_dir / "experiment.json"
     if config.exists() and not experiment.matches(read_json(config)):
         raise InputError(f"{work_dir} holds another config; choose another --out-dir.")
-    if not checkpoint.exists() or not machine.resume:
+    if is_first_process():
+        remove_stale(work_dir, all_of_them=True)
+    checkpoint = None
+    if machine.resume:
+        checkpoint = checkpoint_to_resume(experiment, fingerprint, work_dir)
+    if checkpoint is None:
         work_dir.mkdir(parents=True, exist_ok=True)
         write_json(config, experiment.config())
-        return None
-    try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # torch.load raises whatever the damage leads to
-        raise InputError(
-            f"checkpoint {checkpoint} is damaged ({type(error).__name__}); delete it to start this "
-            "run again, or use --no-resume."
-        ) from error
     return checkpoint
-
-
-def _logger(kind: str, work_dir: Path) -> Logger | bool:
-    if kind == "tensorboard":
-        return TensorBoardLogger(work_dir, name="", version="tensorboard")
-    if kind == "csv":
-        return CSVLogger(work_dir, name="", version="csv")
-    return False

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import torch
 from lightly.transforms.simclr_transform import SimCLRTransform
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 from typing_extensions import Unpack
 
-from df_heads.integrations.training_batches import BatchOptions, TrainingBatches
+from df_heads.integrations.training_batches import BatchOptions, OrderOfRun, TrainingBatches
 
 
 class LightlyViews(TrainingBatches):
@@ -40,11 +40,12 @@ class LightlyViews(TrainingBatches):
         return self.loader(self.dataset, _EpochAndIndex, default_collate)
 
 
-class _EpochAndIndex(DistributedSampler[Any]):
+class _EpochAndIndex(OrderOfRun):
     """Tells the worker processes the epoch too, which is part of a view's seed."""
 
     def __iter__(self) -> Iterator[Any]:
-        return ((self.epoch, index) for index in super().__iter__())
+        chosen = super().__iter__()  # sets the epoch
+        return ((self.epoch, index) for index in chosen)
 
 
 class _Pictures(Dataset[tuple[Any, int]]):

@@ -22,7 +22,7 @@ with warnings.catch_warnings():
 def test_defaults_are_filled_in_and_the_given_dict_is_not_changed() -> None:
     given = {"num_layers": 3}
     assert check_head_options(given) == {
-        "name": "transformer-small",
+        "name": "transformer-stable-small",
         "views": "separate",
         "num_layers": 3,
     }

@@ -225,14 +225,22 @@ def _open(cfg: Any) -> Any:
 
 @pytest.mark.usefixtures("_unregistered")
 @pytest.mark.parametrize(
-    "head", ["tph_small", "tph_large", "tph_self_small", "tph_self_large", "ffn_small", "ffn_large"]
+    ("head", "expected"),
+    [
+        ("tph_small", "transformer-stable-small"),
+        ("tph_large", "transformer-stable-large"),
+        ("tph_self_small", "transformer-stable-self-small"),
+        ("tph_self_large", "transformer-stable-self-large"),
+        ("tph_paper_small", "transformer-small"),
+        ("tph_paper_large", "transformer-large"),
+        ("ffn_small", "feedforward-small"),
+        ("ffn_large", "feedforward-large"),
+    ],
 )
-def test_every_head_of_the_group_is_a_preset(head: str) -> None:
+def test_every_head_of_the_group_is_a_preset(head: str, expected: str) -> None:
     with initialize_config_dir(str(CLONE / "scripts/pretrain/cifar"), version_base="1.2"):
         cfg: Any = compose("byol", ["method=byol_tph", f"+head={head}"])
     checked = METHODS["byol_tph"].add_and_assert_specific_cfg(_open(cfg))
-    families = {"tph": "transformer", "ffn": "feedforward", "self": "self"}
-    expected = "-".join(families.get(part, part) for part in head.split("_"))
     assert checked.method_kwargs.head == {"name": expected, "views": "separate"}
 
 
