@@ -87,7 +87,7 @@ def what_is_left(results: ResultFolder, experiment: Experiment) -> dict[str, Any
         "schedule": checkpoint["lr_schedulers"],
         "step": checkpoint["global_step"],
         "curve": curve,
-        "metrics": result["metrics"],
+        "metrics": result.metrics,
         "log": (work / "csv" / "metrics.csv").read_text(),
     }
 
@@ -149,7 +149,7 @@ def test_what_the_network_draws_does_not_depend_on_interruptions(
         def loss(self, views: Any) -> torch.Tensor:
             return super().loss([view + torch.rand_like(view) for view in views])
 
-    monkeypatch.setitem(METHODS, "simclr", Noisy)
+    monkeypatch.setitem(METHODS._entries, "simclr", lambda: Noisy)
     whole, parts = ResultFolder(tmp_path / "whole"), ResultFolder(tmp_path / "parts")
     run(TINY, tiny_data, whole, MACHINE)
     run_with_stops(TINY, tiny_data, parts, MACHINE, monkeypatch, 4, 9)
@@ -281,13 +281,13 @@ def test_checkpoints_by_time(
 def test_no_checkpoint_holds_what_is_not_finite(
     tmp_path: Path, tiny_data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Breaking(METHODS["byol"]):  # type: ignore[misc]
+    class Breaking(METHODS["byol"]()):  # type: ignore[misc]
         def on_train_epoch_end(self) -> None:
             if self.current_epoch == 1:
                 with torch.no_grad():
                     next(self.teacher.parameters()).fill_(float("nan"))
 
-    monkeypatch.setitem(METHODS, "byol", Breaking)
+    monkeypatch.setitem(METHODS._entries, "byol", lambda: Breaking)
     byol = dataclasses.replace(TINY, method="byol")
     results = ResultFolder(tmp_path)
     with pytest.raises(TrainingDivergedError, match=r"teacher.* not finite .* after step 6; low"):

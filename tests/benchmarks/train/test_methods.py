@@ -104,7 +104,7 @@ def test_a_run_with_lightlys_head_goes_on_from_its_checkpoint(
         # 512 and 128 outputs, each with BatchNorm in place of a bias.
         backbone: Any = build_model(experiment).backbone
         width = backbone.num_features
-        assert content.parameters["head"] == 512 * (width + 2) + 128 * (512 + 2)
+        assert content.parameters.head == 512 * (width + 2) + 128 * (512 + 2)
 
 
 @pytest.mark.parametrize("method", ["moco", "byol"])
