@@ -19,8 +19,10 @@ FLAGS = (
 
 def start(out_dir: Path, *flags: str, **environment: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "df_heads.benchmarks.run_table2", *FLAGS, *flags]
-        + ["--out-dir", str(out_dir)],
+        [
+            *(sys.executable, "-m", "df_heads.benchmarks.run_table2"),
+            *(*FLAGS, *flags, "--out-dir", str(out_dir)),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
