@@ -1,8 +1,8 @@
 """Result files: one JSON per run, its training curve beside it."""
 
 import csv
+import io
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.store.atomic import write_whole
 
 SCHEMA = 1
 
@@ -27,7 +28,7 @@ class ResultFolder:
     def __init__(self, path: Path) -> None:
         try:
             path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter for a character that no path has
             raise InputError(f"out dir {path} cannot be made ({error}); choose another.") from error
         self.path = path
 
@@ -132,10 +133,11 @@ class ResultFolder:
     ) -> None:
         """Write a result and its curve; the result appears whole or not at all."""
         if curve:
-            with self.file(experiment).with_suffix(".curve.csv").open("w", newline="") as stream:
-                writer = csv.DictWriter(stream, fieldnames=list(curve[0]), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(curve)
+            stream = io.StringIO(newline="")
+            writer = csv.DictWriter(stream, fieldnames=list(curve[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(curve)
+            write_text(self.file(experiment).with_suffix(".curve.csv"), stream.getvalue())
         write_json(self.file(experiment), {**_header(experiment), **result})
 
 
@@ -177,6 +179,4 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
 
 def write_text(file: Path, text: str) -> None:
     """Write a text file that appears whole or not at all, also if two processes write it."""
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)
+    write_whole(file, lambda stream: stream.write(text.encode()))
