@@ -10,6 +10,9 @@ from PIL import Image
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.data.contents import Contents, Located, Split, file_line
 
+# The readers of Pillow that these endings mean. A file's content chooses among them, not its name,
+# and other readers start programs: a PostScript file starts Ghostscript.
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF", "AVIF")
 # torchvision.datasets.folder.IMG_EXTENSIONS, and two that Pillow reads as well.
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"),
@@ -104,11 +107,29 @@ def _scan_annotated(images: Path, annotations: Path) -> dict[str, list[Path]]:
 
 
 def _images_below(folder: Path) -> list[Path]:
-    """List the image files below a folder, sorted; hidden files and folders do not count."""
-    found = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [f"{parent}/{name}" for name in names if _is_image(name)]
+    """List the image files below a folder, sorted; hidden files and folders do not count.
+
+    Raises:
+        InputError: If a link leads back to a folder that it is in.
+    """
+    found: list[str] = []
+    # Each folder, and the real paths of all that it is in.
+    waiting = [(str(folder), frozenset((os.path.realpath(folder),)))]
+    while waiting:
+        parent, above = waiting.pop()
+        with os.scandir(parent) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if not entry.is_dir():
+                    found += [entry.path] if _is_image(entry.name) else []
+                    continue
+                real = os.path.realpath(entry.path)
+                if real in above:
+                    raise InputError(
+                        f"{entry.path} leads back to a folder that it is in: remove the link"
+                    )
+                waiting.append((entry.path, above | {real}))
     return [Path(file) for file in sorted(found)]
 
 
@@ -125,7 +146,7 @@ def _some(names: list[str]) -> str:
 def _open_rgb(path: Path) -> Image.Image:
     """Decode one file to mode RGB: transparent pixels become white, 16-bit gray becomes 8-bit."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.mode.startswith("I;16"):
                 # Pillow's own conversion clips at 255, which leaves a white image.
                 gray = (np.asarray(image) >> 8).astype(np.uint8)

@@ -10,7 +10,9 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,13 +27,14 @@ from tqdm.auto import tqdm
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.names import file_name
-from df_heads.benchmarks.harness.data.contents import Contents, Split
+from df_heads.benchmarks.harness.data.contents import Contents, Split, file_line
 from df_heads.benchmarks.harness.data.sources import DATASETS, locate
 
 CACHE_FORMAT = 1
 MIN_IMAGE_SIZE = 8
 PROGRESS_ABOVE = 2_000
 CHUNK = 256
+SECONDS_UNTIL_STALE = 86_400.0
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -107,6 +110,8 @@ def load_images(
     folder = cache_dir / f"{file_name(name)}-{image_size}-{digest}"
     data = _read_cache(name, folder)
     if data is None:
+        if folder.exists():
+            print(f"the decoded images {folder} are damaged; decoding again", file=sys.stderr)
         _write_cache(folder, located.read(), image_size)
         data = _read_cache(name, folder)
         if data is None:
@@ -114,20 +119,46 @@ def load_images(
     return data
 
 
+# Caches that this process compared with their fingerprint, and the state of their files then.
+_compared: set[tuple[str, ...]] = set()
+
+
 def _read_cache(name: str, folder: Path) -> ImageData | None:
-    """Map a cache folder; None where there is none or a file of it is damaged."""
+    """Map a cache folder; None where there is none or a file of it is not what was written.
+
+    The first time in a process the content is compared with its fingerprint, at 0.9 GB/s of
+    sha256 on one core: 0.2 s for CIFAR-10.
+    """
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        arrays = {}
+        state = tuple(file_line(folder / f"{array}.npy", folder) for array in ARRAYS)
+        arrays: dict[str, npt.NDArray[Any]] = {}
         for array in ARRAYS:
             mode: Literal["r"] | None = "r" if array.endswith("images") else None
             arrays[array] = np.load(folder / f"{array}.npy", mmap_mode=mode)
-            if list(arrays[array].shape) != meta["shapes"][array]:
-                return None
-        return ImageData(name, **arrays, classes=tuple(meta["classes"]), fingerprint=meta["sha256"])
+        data = ImageData(name, **arrays, classes=tuple(meta["classes"]), fingerprint=meta["sha256"])
+        key = (str(folder), data.fingerprint, *state)
+        if key not in _compared and not _as_written(data):
+            return None
+        _compared.add(key)
+        return data
     # No such file; numpy and json raise the others for a file that is cut off or overwritten.
     except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None
+
+
+def _as_written(data: ImageData) -> bool:
+    """Whether arrays are of the right kind and have their fingerprint."""
+    splits = ((data.train_images, data.train_labels), (data.test_images, data.test_labels))
+    digest = hashlib.sha256()
+    for images, labels in splits:
+        if images.dtype != np.uint8 or labels.dtype != np.int64:
+            return False
+        if images.ndim != 4 or labels.shape != images.shape[:1]:
+            return False
+        digest.update(np.ascontiguousarray(images).data)
+        digest.update(np.ascontiguousarray(labels).data)
+    return digest.hexdigest()[:16] == data.fingerprint
 
 
 def _write_cache(folder: Path, contents: Contents, size: int) -> None:
@@ -136,6 +167,7 @@ def _write_cache(folder: Path, contents: Contents, size: int) -> None:
     needed = sum(len(split.labels) for split in splits.values()) * (3 * size * size + 8)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(folder)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     except OSError as error:
         raise InputError(
@@ -143,14 +175,12 @@ def _write_cache(folder: Path, contents: Contents, size: int) -> None:
             "with --cache-dir"
         ) from error
     try:
-        # A memory map on a full disk kills the process without a message.
         if shutil.disk_usage(temporary).free < needed:
             raise InputError(
                 f"the cache folder {folder.parent} has less than the {needed / 1e9:.2f} GB that "
                 "the decoded images need: free some or choose another one with --cache-dir"
             )
         digest = hashlib.sha256()
-        shapes = {}
         for split_name, split in splits.items():
             arrays: dict[str, npt.NDArray[Any]] = {
                 f"{split_name}_images": _decode(
@@ -159,18 +189,26 @@ def _write_cache(folder: Path, contents: Contents, size: int) -> None:
                 f"{split_name}_labels": split.labels,
             }
             np.save(temporary / f"{split_name}_labels.npy", split.labels)
-            for array_name, array in arrays.items():
+            for array in arrays.values():
                 digest.update(array.data)
-                shapes[array_name] = array.shape
-        meta = {
-            "classes": contents.classes,
-            "sha256": digest.hexdigest()[:16],
-            "shapes": shapes,
-        }
+        meta = {"classes": contents.classes, "sha256": digest.hexdigest()[:16]}
         (temporary / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
         _publish(temporary, folder)
+    except OSError as error:
+        raise InputError(
+            f"the decoded images cannot be written to {folder.parent} ({error.strerror or error}): "
+            "make room there or choose another one with --cache-dir"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what processes that were killed while decoding left, a day ago or more."""
+    for left in folder.parent.glob(f".{folder.name}-*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > SECONDS_UNTIL_STALE:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _publish(temporary: Path, folder: Path) -> None:
@@ -199,6 +237,7 @@ def _decode(split: Split, size: int, path: Path) -> npt.NDArray[np.uint8]:
     images = np.lib.format.open_memmap(
         path, mode="w+", dtype=np.uint8, shape=(total, 3, size, size)
     )
+    _reserve(path)
     chunks = [range(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK)]
     failures: list[InputError] = []
     # Threads: Pillow releases the interpreter lock to decode and to resize.
@@ -212,16 +251,27 @@ def _decode(split: Split, size: int, path: Path) -> npt.NDArray[np.uint8]:
             disable=total <= PROGRESS_ABOVE,
         ) as progress,
     ):
-        for chunk, failed in zip(
-            chunks, pool.map(partial(_decode_chunk, split, images), chunks), strict=True
-        ):
-            failures += failed
-            progress.update(len(chunk))
+        try:
+            for chunk, failed in zip(
+                chunks, pool.map(partial(_decode_chunk, split, images), chunks), strict=True
+            ):
+                failures += failed
+                progress.update(len(chunk))
+        except BaseException:  # such as Interrupted: do not decode the rest first
+            pool.shutdown(cancel_futures=True)
+            raise
     if failures:
         others = f" (and {len(failures) - 1} more like it)" if len(failures) > 1 else ""
         raise InputError(f"{failures[0]}{others}") from failures[0]
     images.flush()
     return images
+
+
+def _reserve(path: Path) -> None:
+    """Take a file's space on the disk now: a memory map on a full disk kills the process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
 
 
 def _decode_chunk(split: Split, images: npt.NDArray[np.uint8], chunk: range) -> list[InputError]:

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from df_heads.benchmarks.harness.base.errors import InputError
@@ -22,13 +23,31 @@ def images_of(experiment: Experiment, data: ImageData) -> ImageData:
     The network is trained on these training images too, unless they are to be imbalanced.
 
     Raises:
-        InputError: If it asks for more than there are.
+        InputError: If it asks for more than there are, or a class has no images in a split.
     """
+    _check_classes(data)
     if experiment.holdout:
         data = _hold_out(data, experiment.holdout)
     if experiment.train_images is not None:
         data = _first_images(data, experiment.train_images)
     return data
+
+
+def _check_classes(data: ImageData) -> None:
+    """Refuse classes without images: with fewer to tell apart, accuracies are too high."""
+    if len(data.classes) < 2:
+        raise InputError(
+            f"{data.name} has the one class {data.classes[0]}: every accuracy would be 100 %; add "
+            "another class."
+        )
+    for split, labels in (("training", data.train_labels), ("test", data.test_labels)):
+        counts = np.bincount(labels, minlength=len(data.classes))
+        if not counts.all():
+            name = data.classes[int(counts.argmin())]
+            raise InputError(
+                f"{data.name} has no {split} image of class {name}; add some, or remove that class "
+                "from both splits."
+            )
 
 
 def pretraining_images(experiment: Experiment, data: ImageData) -> ImageData:
@@ -96,11 +115,28 @@ def _hold_out(data: ImageData, fraction: float) -> ImageData:
 
 
 def _first_images(data: ImageData, count: int) -> ImageData:
-    """The data set with `count` training images, equally many of each class."""
+    """The data set with `count` training images, the same part of each class."""
     if count > len(data.train_labels):
         raise InputError(
             f"--train-images {count} is more than the {len(data.train_labels)} of {data.name}."
         )
-    fraction = count / len(data.train_labels)
-    rows = stratified_subset(torch.from_numpy(data.train_labels), fraction, 0).numpy()
+    each = _shares(np.bincount(data.train_labels, minlength=len(data.classes)), count)
+    if 0 in each:
+        raise InputError(
+            f"--train-images {count} leaves no image of class {data.classes[each.index(0)]} of "
+            f"{data.name}; use at least {len(data.classes)}, or more if classes differ in size."
+        )
+    draw = torch.Generator().manual_seed(0)
+    order = torch.randperm(len(data.train_labels), generator=draw).numpy()
+    drawn = [order[data.train_labels[order] == label][:n] for label, n in enumerate(each)]
+    rows = np.sort(np.concatenate(drawn))
     return replace(data, train_images=data.train_images[rows], train_labels=data.train_labels[rows])
+
+
+def _shares(sizes: npt.NDArray[np.int64], count: int) -> list[int]:
+    """`count` divided among classes in proportion to their sizes, by largest remainders."""
+    exact = sizes * (count / sizes.sum())
+    shares = np.floor(exact).astype(int)
+    rest = np.argsort(shares - exact, kind="stable")[: count - shares.sum()]
+    shares[rest] += 1
+    return [int(share) for share in shares]

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.errors import InputError, trouble_of_the_machine
 from df_heads.benchmarks.harness.base.machine import is_first_process
 from df_heads.benchmarks.harness.plan.cells import file_stem
 from df_heads.benchmarks.harness.plan.flags import machine_from, source_from
@@ -49,13 +49,19 @@ def run_table(
         return 0
     text = table(args, results)
     file = results.path / f"{file_stem(name, args)}.md"
-    write_text(file, text + "\n")
-    print(f"\n{text}\n\nTable: {file}")
+    print(f"\n{text}\n")
+    try:
+        write_text(file, text + "\n")
+        print(f"Table: {file}")
+    except OSError as error:  # a finished folder may be on a read-only disk
+        print(f"No file of the table: {trouble_of_the_machine(error) or error}", file=sys.stderr)
     if draw is not None:
         try:
             print(f"Figure: {', '.join(map(str, draw(args, results)))}")
         except InputError as error:
             print(f"No figure: {error}", file=sys.stderr)
+        except OSError as error:
+            print(f"No figure: {trouble_of_the_machine(error) or error}", file=sys.stderr)
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
     return 1 if failures else 0

@@ -5,6 +5,7 @@ its process ends, however it ends, so a killed job leaves nothing to clean up an
 it. Where many nodes share a file system without locks between nodes, give each its own `--shard`.
 """
 
+import errno
 import json
 import os
 import socket
@@ -15,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from df_heads.benchmarks.harness.store.atomic import write_whole
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,21 @@ class Owner:
 
 @contextmanager
 def wait_for_lock(file: Path) -> Iterator[None]:
-    """Hold the lock `file` inside the block; waits until it is free."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file):
+    """Hold the lock `file` inside the block; waits until it is free.
+
+    Where nothing can be written there is nothing to guard, and no lock.
+    """
+    lock = FileLock(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -56,7 +70,8 @@ def try_lock(file: Path) -> Iterator[bool]:
         return
     try:
         owner = Owner(socket.gethostname(), os.getpid(), time.time())
-        _owner_file(file).write_text(json.dumps(asdict(owner)), encoding="utf-8")
+        content = json.dumps(asdict(owner)).encode()
+        write_whole(_owner_file(file), lambda stream: stream.write(content))
         yield True
     finally:
         lock.release()

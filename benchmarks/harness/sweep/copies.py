@@ -38,8 +38,9 @@ def announce(key: str) -> None:
 
 
 def announce_end() -> None:
-    """Tell the copies that this sweep is over."""
-    announce(_END)
+    """Tell the copies, if there are any, that this sweep is over."""
+    if _agenda is not None:
+        announce(_END)
 
 
 def announced() -> Iterator[str]:

@@ -20,6 +20,7 @@ from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.data.subsets import images_of
 from df_heads.benchmarks.harness.evaluate.evaluation import FinishedRun
+from df_heads.benchmarks.harness.store.atomic import remove_stale
 from df_heads.benchmarks.harness.store.locks import try_lock, wait_for_lock
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.store.schema import DataUsed, FailedRun, RunResult
@@ -110,6 +111,7 @@ class _Sweep:
 
     def work(self) -> list[str]:
         """Go through the missing cells until none is left."""
+        remove_stale(self.results.path)
         for job in self.jobs:
             self._check_same_images(job)
         waiting = [job for job in self.jobs if not job.done(self.results)]
@@ -160,7 +162,8 @@ class _Sweep:
         except InputError:
             raise
         except Exception as error:
-            self.results.save_failure(experiment, f"{experiment.name}: {error!r}")
+            with suppress(OSError):  # the disk may be what failed
+                self.results.save_failure(experiment, f"{experiment.name}: {error!r}")
             raise
 
     def _train_and_evaluate(self, job: Job, title: str) -> None:
