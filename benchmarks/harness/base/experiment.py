@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.ranges import check_ranges
 
 UNTRAINED = "untrained"
 HEAD_OPTIONS = ("num_layers", "num_heads", "norm_first", "sequence_length", "hidden_dim")
@@ -104,15 +105,9 @@ class Experiment:
     loss_chunk_size: int | None = None
 
     def __post_init__(self) -> None:
-        lowest = {
-            "epochs": 0, "batch_size": 2, "image_size": 8, "devices": 1, "seed": 0, "imbalance": 1,
-        }  # fmt: skip
-        for name, least in lowest.items():
-            value = getattr(self, name)
-            if not value >= least:  # not "<", which lets NaN pass
-                raise InputError(f"{name}={value} is too small; it must be at least {least}.")
-        if self.train_images is not None and self.train_images < 2:
-            raise InputError(f"train_images={self.train_images} is too few; use at least 2.")
+        check_ranges({f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
+        if self.epochs == 0 and self.head != UNTRAINED:
+            raise InputError("--epochs 0 trains nothing; use at least 1.")
 
     @property
     def key(self) -> str:

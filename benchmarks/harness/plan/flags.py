@@ -29,7 +29,7 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument(
         "--data-dir",
-        type=Path,
+        type=folder,
         help="torchvision files, or [NAME/]train/<class>/* and test/<class>/* (default: download)",
     )
     data.add_argument(
@@ -37,7 +37,9 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         default="",
         help="what is particular about this copy of the data; kept with every result",
     )
-    data.add_argument("--cache-dir", type=Path, help="decoded images (default: ~/.cache/df-heads)")
+    data.add_argument(
+        "--cache-dir", type=folder, help="decoded images (default: ~/.cache/df-heads)"
+    )
     data.add_argument(
         "--train-images", type=int, help="use this many training images (default: all)"
     )
@@ -160,7 +162,7 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out-dir",
-        type=Path,
+        type=folder,
         default=Path("runs"),
         help="result files, tables, checkpoints (default: %(default)s)",
     )
@@ -179,6 +181,13 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="go on from the checkpoint of an interrupted run, or start it again",
     )
+
+
+def folder(value: str) -> Path:
+    """An argparse type: a path that can name a folder."""
+    if not value.strip() or "\0" in value:
+        raise argparse.ArgumentTypeError(f"{value!r} names no folder")
+    return Path(value)
 
 
 def names(known: Sequence[str]) -> Callable[[str], str]:
