@@ -16,8 +16,10 @@ def experiment(**changes: Any) -> Experiment:
 
 def test_equal_experiments_share_a_key_and_every_field_changes_it() -> None:
     assert experiment().key == experiment().key
+    others = {int: 99, int | None: 99, float: 0.75, float | None: 0.75}
+    own: dict[str, object] = {"streams": 2, "imbalance": 3.0}
     changed = [
-        experiment(**{field.name: 99 if field.type in (int, float, int | None) else "other"})
+        experiment(**{field.name: own.get(field.name, others.get(field.type, "other"))})
         for field in dataclasses.fields(Experiment)
     ]
     assert len({e.key for e in [experiment(), *changed]}) == len(changed) + 1
