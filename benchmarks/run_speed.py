@@ -24,10 +24,11 @@ from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import PRECISIONS
 from df_heads.benchmarks.harness.base.text_table import NOT_RUN
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
-from df_heads.benchmarks.harness.plan.flags import names, run_script
+from df_heads.benchmarks.harness.plan.flags import folder, names, run_script
 from df_heads.benchmarks.harness.speed.parts import PARTS, flags_of, result_file, stored_text
 from df_heads.benchmarks.harness.store.files import write_json
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.integrations.backbones import require_known
 
 #: Fewer passes, still enough for a median and a range, and smaller sizes where they take long.
 QUICK: Mapping[str, Any] = {
@@ -62,7 +63,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="bf16-mixed",
         help="of the step and the head (default: %(default)s)",
     )
-    parser.add_argument("--out-dir", type=Path, default=Path("runs"), help="default: %(default)s")
+    parser.add_argument("--out-dir", type=folder, default=Path("runs"), help="default: %(default)s")
 
     step = parser.add_argument_group("step")
     step.add_argument("--backbone", default="resnet18", help="a timm model (default: %(default)s)")
@@ -136,6 +137,11 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         parser.error("--memory-tokens and --loss-samples need two different numbers for a slope")
     if args.max_tokens is not None and args.max_tokens < 8192:
         parser.error("--max-tokens must be at least 8192: a slope needs two sizes of each kind")
+    if "step" in args.parts and not args.table_only:
+        try:
+            require_known(args.backbone)
+        except ValueError as error:
+            parser.error(f"--backbone: {error}")
     if any(n < 4 or n % 2 for n in args.loss_samples):
         parser.error("--loss-samples must be even and at least 4: two views of each image")
 

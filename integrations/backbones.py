@@ -13,6 +13,8 @@ from torch import nn
 Stem = Literal["imagenet", "small"]
 STEMS: tuple[Stem, ...] = ("imagenet", "small")
 
+# inception_v3 asks for the most of timm's convolutional models: 75.
+ENOUGH_FOR_ALL = 96
 # A 32 x 32 image becomes 8 x 8 tokens, as the 3x3 stem leaves a ResNet at full resolution.
 SMALL_GRID = 8
 
@@ -37,14 +39,13 @@ def build_backbone(
         The model; its `num_features` is the width of the features.
 
     Raises:
-        ValueError: If timm has no such model, or the stem does not fit it.
+        ValueError: If timm has no such model, or the stem or the image size does not fit it.
     """
     if stem not in STEMS:
         raise ValueError(f"stem={stem!r} is not known; choose 'imagenet' or 'small'.")
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"timm has no backbone {name!r}.{hint} timm.list_models() names them all.")
+    if image_size < 1:
+        raise ValueError(f"image_size={image_size} must be at least 1.")
+    require_known(name)
     options: dict[str, Any] = {}
     config = timm.get_pretrained_cfg(name)
     takes_size = config is not None and config.fixed_input_size
@@ -61,8 +62,39 @@ def build_backbone(
         ) from error
     if stem == "small" and not takes_size:
         _use_small_stem(model, name)
+    if image_size < ENOUGH_FOR_ALL:
+        _check_takes(model, name, image_size)
     # Convolutions run faster so: 1.2 times on a CPU with AVX-512, and tensor cores need it.
     return model.to(memory_format=torch.channels_last)
+
+
+def require_known(name: str) -> None:
+    """Check that timm has a model.
+
+    Raises:
+        ValueError: If it has none of that name.
+    """
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"timm has no backbone {name!r}.{hint} timm.list_models() names them all.")
+
+
+def _check_takes(model: nn.Module, name: str, image_size: int) -> None:
+    """Check by one blank image: what halves it five times and pools can be left with nothing."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, 3, image_size, image_size))
+    except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"timm's {name} cannot take images of {image_size} x {image_size} ({reason}); raise "
+            "the image size or choose another backbone."
+        ) from error
+    finally:
+        model.train(training)
 
 
 def _use_small_stem(model: nn.Module, name: str) -> None:

@@ -97,6 +97,15 @@ class Method(InheritedArguments, LightningModule, ABC):
         )
         if views not in get_args(Views):
             raise ValueError(f"views={views!r} is not known; choose 'separate' or 'joint'.")
+        for name, module in modules.items():
+            if not isinstance(module, str | nn.Module):
+                raise TypeError(
+                    f"{name}={module!r} must be a name or a module, not {type(module).__name__}."
+                )
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum={momentum} must be at least 0 and below 1.")
+        if not weight_decay >= 0:  # not "<", which lets NaN pass
+            raise ValueError(f"weight_decay={weight_decay} must be at least 0.")
         if learning_rate <= 0:
             raise ValueError(f"learning_rate={learning_rate} must be above 0.")
         if not 0 <= warmup_fraction < 1:

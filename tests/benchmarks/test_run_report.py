@@ -282,7 +282,7 @@ def test_running_twice_changes_nothing(tree: Path) -> None:
         ({"title": "a", "command": f"{MIXING} --epoch many"}, "invalid int value: 'many'."),
         ({"title": "a", "command": f"{MIXING} --help"}, "it prints its help."),
         ({"title": "a", "command": f"{MIXING} --out-dir x"}, "names --out-dir; leave it out"),
-        ({"title": "a", "command": f"{MIXING} --epochs -1"}, "epochs=-1 is too small"),
+        ({"title": "a", "command": f"{MIXING} --epochs -1"}, "--epochs -1 must be a number from 0"),
     ],
 )
 def test_a_bad_manifest(

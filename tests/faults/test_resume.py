@@ -25,6 +25,7 @@ from df_heads.benchmarks.harness.train import checkpoints
 from df_heads.benchmarks.harness.train.callbacks import SeedEachStep, TrainingDivergedError
 from df_heads.benchmarks.harness.train.checkpoint_files import CheckpointFiles
 from df_heads.benchmarks.harness.train.methods import METHODS
+from df_heads.integrations.byol import BYOL
 from df_heads.integrations.simclr import SimCLR
 
 MACHINE = Machine(accelerator="cpu", progress=False)
@@ -281,7 +282,7 @@ def test_checkpoints_by_time(
 def test_no_checkpoint_holds_what_is_not_finite(
     tmp_path: Path, tiny_data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Breaking(METHODS["byol"]()):  # type: ignore[misc]
+    class Breaking(BYOL):
         def on_train_epoch_end(self) -> None:
             if self.current_epoch == 1:
                 with torch.no_grad():

@@ -31,11 +31,12 @@ class Experiment:
         InputError: If a number is not finite or beyond its limits.
     """
 
-    dataset: str = setting(help="a data set, see data.sources")
+    dataset: str = setting(help="a data set, see data.sources", is_name=True)
     head: str = setting(
-        help='a head, see train.heads, or "untrained" for the backbone before any step'
+        help='a head, see train.heads, or "untrained" for the backbone before any step',
+        is_name=True,
     )
-    backbone: str = setting("resnet18", "a timm model")
+    backbone: str = setting("resnet18", "a timm model", is_name=True)
     stem: str = setting(
         "imagenet",
         "the paper's 7x7 stem, or a 3x3 stem",
@@ -49,13 +50,14 @@ class Experiment:
         group=RECIPE,
         choices=("separate", "joint"),
     )
-    image_size: int = setting(32, "side in pixels", source="paper", group=DATA, least=8)
+    image_size: int = setting(32, "side in pixels", source="paper", group=DATA, least=8, most=4096)
     train_images: int | None = setting(
         None,
         "use this many training images, equally many of each class",
         group=DATA,
         default_help="all",
         least=2,
+        most=2**40,
     )
     epochs: int = setting(
         1000,
@@ -63,9 +65,10 @@ class Experiment:
         source="paper: at most 1000",
         group=RECIPE,
         least=0,
+        most=10**7,
     )
     batch_size: int = setting(
-        1024, "images per step over all devices", source="paper", group=RECIPE, least=2
+        1024, "images per step over all devices", source="paper", group=RECIPE, least=2, most=2**24
     )
     learning_rate: float = setting(
         0.3,
@@ -88,7 +91,12 @@ class Experiment:
         below=1,
     )
     gradient_clip: float = setting(
-        1.0, "largest norm of the gradient", source="paper: silent", group=RECIPE, above=0
+        1.0,
+        "largest norm of the gradient",
+        source="paper: silent",
+        group=RECIPE,
+        above=0,
+        most=1e30,
     )
     temperature: float = setting(
         0.2,
@@ -96,13 +104,18 @@ class Experiment:
         source="paper",
         group=RECIPE,
         above=0,
+        most=1e6,
         methods=("simclr", "moco"),
     )
     min_scale: float = setting(
         0.08, "smallest crop, as a part of the image's area", source="SimCLR", above=0, most=1
     )
     color_jitter: float = setting(
-        0.5, "strength of the color jitter", source="SimCLR, Appendix B.9, for CIFAR", least=0
+        0.5,
+        "strength of the color jitter",
+        source="SimCLR, Appendix B.9, for CIFAR",
+        least=0,
+        most=2.5,
     )
     gaussian_blur: float = setting(0.5, "probability of blurring", source="SimCLR", least=0, most=1)
     rotation: float = setting(
@@ -121,15 +134,16 @@ class Experiment:
         "those of one",
         group=MACHINE,
         least=1,
+        most=2**16,
     )
     seed: int = setting(
         0, "of the weights, the order of the images and their views", least=0, most=_MOST_SEED
     )
     num_layers: int | None = setting(
-        None, "layers of the head", default_help="the preset's", least=1
+        None, "layers of the head", default_help="the preset's", least=1, most=1000
     )
     num_heads: int | None = setting(
-        None, "attention heads in each layer", default_help="the preset's", least=1
+        None, "attention heads in each layer", default_help="the preset's", least=1, most=2**16
     )
     norm_first: bool | None = setting(
         None,
@@ -138,11 +152,17 @@ class Experiment:
         default_help="the preset's",
     )
     sequence_length: int | None = setting(
-        None, "most samples in one sequence", default_help="the preset's", least=1
+        None, "most samples in one sequence", default_help="the preset's", least=1, most=2**40
     )
-    method: str = setting("simclr", "training method", group=RECIPE, metavar="NAME")
+    method: str = setting("simclr", "training method", group=RECIPE, metavar="NAME", is_name=True)
     queue_size: int | None = setting(
-        None, "keys in MoCo's queue", group=RECIPE, default_help="4096", least=4, methods=("moco",)
+        None,
+        "keys in MoCo's queue",
+        group=RECIPE,
+        default_help="4096",
+        least=4,
+        most=2**31,
+        methods=("moco",),
     )
     teacher_momentum: float | None = setting(
         None,
@@ -185,7 +205,7 @@ class Experiment:
         most=2,
     )
     hidden_dim: int | None = setting(
-        None, "hidden width of the head", default_help="the preset's", least=1
+        None, "hidden width of the head", default_help="the preset's", least=1, most=2**20
     )
     imbalance: float = setting(
         1.0,
@@ -194,6 +214,7 @@ class Experiment:
         group=DATA,
         metavar="RATIO",
         least=1,
+        most=1e9,
     )
     loss_chunk_size: int | None = setting(
         None,
@@ -202,11 +223,14 @@ class Experiment:
         default_help="lightly's loss, all rows",
         methods=("simclr",),
         least=1,
+        most=2**31,
     )
 
     def __post_init__(self) -> None:
         for name, about in SETTINGS.items():
             about.check(name, getattr(self, name))
+        if self.epochs == 0 and self.head != UNTRAINED:
+            raise InputError("--epochs 0 trains nothing; use at least 1.")
 
     @property
     def key(self) -> str:

@@ -69,10 +69,10 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
+        asked = received() is not None
         for signum, handler in before.items():
-            if _state.received is not None:
-                handler = signal.SIG_IGN  # on its way out; a repeated request must not cut it off
-            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+            # Asked to stop it is on its way out, which a repeated request must not cut off.
+            signal.signal(signum, signal.SIG_IGN if asked else handler or signal.SIG_DFL)
         _state.owner = 0
 
 

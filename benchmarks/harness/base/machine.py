@@ -11,6 +11,9 @@ from df_heads.benchmarks.harness.base.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+#: More processes than any machine has use for.
+MOST_WORKERS = 1024
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -31,6 +34,14 @@ class Machine:
     progress: bool = True
     resume: bool = True
     checkpoint_minutes: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.workers <= MOST_WORKERS:
+            raise InputError(f"--workers {self.workers} must be from 0 to {MOST_WORKERS}.")
+        if not self.checkpoint_minutes > 0:  # not "<=", which lets NaN pass
+            raise InputError(
+                f"--checkpoint-minutes {self.checkpoint_minutes} must be a number above 0."
+            )
 
     @property
     def device(self) -> "torch.device":

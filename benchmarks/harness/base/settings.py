@@ -2,11 +2,14 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from df_heads.benchmarks.harness.base.errors import InputError
+
+_NAME = re.compile(r"\w[\w.:+/-]*")
 
 
 @dataclass(frozen=True)
@@ -21,9 +24,12 @@ class Setting:
         default_help: The default in words, where the value does not tell.
         metavar: Of the flag.
         choices: Its values, if there are few.
-        least: Smallest value; `above` if that is excluded.
-        most: Largest value; `below` if that is excluded.
+        least: Smallest value.
+        above: Value that it stays above.
+        most: Largest value.
+        below: Value that it stays below.
         methods: The training methods that have it; empty for all.
+        is_name: Whether it is a name or an import path, which becomes a part of file names.
     """
 
     help: str
@@ -37,27 +43,52 @@ class Setting:
     most: float | None = None
     below: float | None = None
     methods: Sequence[str] = ()
+    is_name: bool = False
 
     def check(self, name: str, value: Any) -> None:
         """Check a value.
 
         Raises:
-            InputError: If it is not finite or beyond a limit.
+            InputError: If it is not one of the choices, no name, or out of its range.
         """
-        if self.choices and value not in self.choices:
-            raise InputError(f"{name}={value} is not known; choose from {', '.join(self.choices)}.")
-        if value is None or isinstance(value, bool | str):
-            return
-        if not math.isfinite(value):
-            raise InputError(f"{name}={value} must be a finite number.")
-        if self.least is not None and value < self.least:
-            raise InputError(f"{name}={value} is too small; it must be at least {self.least:g}.")
-        if self.above is not None and value <= self.above:
-            raise InputError(f"{name}={value} must be above {self.above:g}.")
-        if self.most is not None and value > self.most:
-            raise InputError(f"{name}={value} is too large; it must be at most {self.most:g}.")
-        if self.below is not None and value >= self.below:
-            raise InputError(f"{name}={value} must be below {self.below:g}.")
+        flag = f"--{name.replace('_', '-')}"
+        if self.is_name:
+            if not isinstance(value, str) or _NAME.fullmatch(value) is None:
+                raise InputError(
+                    f"{flag} {value!r} is no name; use letters, digits and any of . _ - + : / "
+                    "after them."
+                )
+        elif self.choices:
+            if value not in self.choices:
+                raise InputError(f"{flag} {value} is not known; use {', '.join(self.choices)}.")
+        elif value is not None and not isinstance(value, bool) and not self._allows(value):
+            raise InputError(f"{flag} {value} must be a number{self._range()}.")
+
+    def _allows(self, value: Any) -> bool:
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            return False
+        # Each comparison is written so that NaN fails it.
+        return (
+            (self.least is None or value >= self.least)
+            and (self.above is None or value > self.above)
+            and (self.most is None or value <= self.most)
+            and (self.below is None or value < self.below)
+        )
+
+    def _range(self) -> str:
+        if self.least is not None and self.most is not None:
+            return f" from {self.least:.10g} to {self.most:.10g}"
+        parts = [
+            f"{words} {limit:.10g}"
+            for words, limit in (
+                ("of at least", self.least),
+                ("above", self.above),
+                ("at most", self.most),
+                ("below", self.below),
+            )
+            if limit is not None
+        ]
+        return f" {' and '.join(parts)}" if parts else ""
 
 
 def setting(default: Any = dataclasses.MISSING, help: str = "", **facts: Any) -> Any:

@@ -140,7 +140,9 @@ def parse_with_smoke(
 
 def cell(args: argparse.Namespace, dataset: str, head: str, seed: int) -> Experiment:
     """The experiment of one cell; head is a preset or "untrained"."""
-    backbone = args.backbone or PAPER_BACKBONES.get(dataset, "resnet18")
+    backbone = args.backbone
+    if backbone is None:
+        backbone = PAPER_BACKBONES.get(dataset, "resnet18")
     preset = f"{BASELINE}-small" if head == UNTRAINED else head
     experiment = experiment_from(args, dataset=dataset, head=preset, backbone=backbone, seed=seed)
     if head == UNTRAINED:

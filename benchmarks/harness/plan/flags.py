@@ -30,7 +30,7 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument(
         "--data-dir",
-        type=Path,
+        type=folder,
         help="torchvision files, or [NAME/]train/<class>/* and test/<class>/* (default: download)",
     )
     data.add_argument(
@@ -38,7 +38,9 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         default="",
         help="what is particular about this copy of the data; kept with every result",
     )
-    data.add_argument("--cache-dir", type=Path, help="decoded images (default: ~/.cache/df-heads)")
+    data.add_argument(
+        "--cache-dir", type=folder, help="decoded images (default: ~/.cache/df-heads)"
+    )
     _add_fields(data, DATA)
 
     recipe = parser.add_argument_group("recipe; defaults are the paper's where it gives a value")
@@ -67,7 +69,7 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out-dir",
-        type=Path,
+        type=folder,
         default=Path("runs"),
         help="result files, tables, checkpoints (default: %(default)s)",
     )
@@ -86,6 +88,13 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="go on from the checkpoint of an interrupted run, or start it again",
     )
+
+
+def folder(value: str) -> Path:
+    """An argparse type: a path that can name a folder."""
+    if not value.strip() or "\0" in value:
+        raise argparse.ArgumentTypeError(f"{value!r} names no folder")
+    return Path(value)
 
 
 def _add_fields(group: "argparse._ArgumentGroup", name: str) -> None:

@@ -20,6 +20,8 @@ _SECONDS_BETWEEN_LOOKS = 0.2
 
 # The agenda that this process, the first, writes.
 _agenda: Path | None = None
+# The sweeps that were over before there was an agenda: copies start the script from its beginning.
+_over_before = 0
 # How many lines of it this process, a copy, has taken up: a script can hold many sweeps.
 _lines_read = 0
 
@@ -33,13 +35,18 @@ def announce(key: str) -> None:
         os.environ[_VARIABLE] = name  # the copies inherit it
         _agenda = Path(name)
         atexit.register(_agenda.unlink, missing_ok=True)
+        for _ in range(_over_before):
+            announce(_END)
     with _agenda.open("a", encoding="utf-8") as stream:
         stream.write(f"{key}\n")
 
 
 def announce_end() -> None:
-    """Tell the copies, if there are any, that this sweep is over."""
-    if _agenda is not None:
+    """Tell the copies that this sweep is over."""
+    global _over_before
+    if _agenda is None:
+        _over_before += 1  # no copies yet, and perhaps never: no file either
+    else:
         announce(_END)
 
 

@@ -101,13 +101,13 @@ def test_an_out_dir_that_is_a_file_gets_one_clear_sentence(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": -1}, "epochs=-1 is too small; it must be at least 0"),
-        ({"batch_size": 1}, "batch_size=1 is too small; it must be at least 2"),
-        ({"image_size": 4}, "image_size=4"),
-        ({"seed": -1}, "seed=-1"),
-        ({"train_images": 0}, "train_images=0"),
-        ({"imbalance": 0.5}, "imbalance=0.5 is too small; it must be at least 1"),
-        ({"imbalance": float("nan")}, "imbalance=nan"),
+        ({"epochs": -1}, "--epochs -1 must be a number from 0"),
+        ({"batch_size": 1}, "--batch-size 1 must be a number from 2"),
+        ({"image_size": 4}, "--image-size 4"),
+        ({"seed": -1}, "--seed -1"),
+        ({"train_images": 0}, "--train-images 0"),
+        ({"imbalance": 0.5}, "--imbalance 0.5 must be a number from 1"),
+        ({"imbalance": float("nan")}, "--imbalance nan"),
     ],
 )
 def test_impossible_experiments_get_one_clear_sentence(

@@ -201,6 +201,7 @@ def test_copies_run_what_the_first_process_announces(
     results, copy = ResultFolder(tmp_path), ResultFolder(tmp_path / "copy")
     with monkeypatch.context() as patch:
         patch.setattr(copies, "_agenda", None)
+        patch.setattr(copies, "_over_before", 0)
         patch.setenv(copies._VARIABLE, "of another process")
         leaders = fake_runs(monkeypatch, lambda experiment: None)
         run_missing([UNTRAINED], source, results, MACHINE)
