@@ -20,8 +20,9 @@ from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.machine import is_first_process
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, benchmarks
 from df_heads.benchmarks.harness.plan.flags import run_script
-from df_heads.benchmarks.harness.plan.status import status_text
+from df_heads.benchmarks.harness.plan.status import status
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.tables.text import to_terminal
 
 
 @cache
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.status:
         folder = ResultFolder(next(iter(parsed.values())).out_dir)
         jobs = {each.title: each.jobs(parsed[each.title]) for each in chosen}
-        print(status_text(jobs, folder))
+        print(to_terminal(status(jobs, folder)))
         return 0
     codes = [0]
     for benchmark in chosen:

@@ -22,11 +22,10 @@ from df_heads.benchmarks.harness.base.names import file_name
 from df_heads.benchmarks.harness.base.paper import ABLATION_DATASET, ABLATION_SIZE
 from df_heads.benchmarks.harness.plan import cells
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
-from df_heads.benchmarks.harness.plan.control_plot import draw_suite
 from df_heads.benchmarks.harness.plan.control_suites import FEEDFORWARD, SUITES, TRANSFORMER
-from df_heads.benchmarks.harness.plan.control_table import (
-    head_name,
-    places,
+from df_heads.benchmarks.harness.plan.controls import (
+    configurations,
+    draw_suite,
     suite_jobs,
     suite_table,
 )
@@ -35,6 +34,7 @@ from df_heads.benchmarks.harness.plan.table_script import run_table
 from df_heads.benchmarks.harness.speed.equal_time import measure_equal_time
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
+from df_heads.benchmarks.harness.tables.blocks import Block
 
 # The backbone of the smoke has one stem only, to compile takes longer than all the rest, and the
 # cell of equal step time is not timed.
@@ -101,16 +101,17 @@ def _check_equal_time(parser: argparse.ArgumentParser, args: argparse.Namespace)
 
 
 def _equal_time_cell(args: argparse.Namespace, dataset: str, family: str) -> Experiment:
-    return cells.cell(args, dataset, head_name(family, args.sizes[0]), args.seeds[0])
+    return cells.cell(args, dataset, f"{family}-{args.sizes[0]}", args.seeds[0])
 
 
 def _refuse_flags_without_effect(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     for name in args.suites:
-        lines = places(args, SUITES.find(name))
-        experiments = [cell for line in lines for cell in line.experiments.values()]
-        for varied in {key for line in lines for key in line.variant.changes} & vars(args).keys():
+        suite = SUITES.find(name)
+        every = [e for one in configurations(args, suite) for e in one.experiments.values()]
+        changed = {field for variant in suite.variants(args) for field in variant.changes}
+        for varied in changed & vars(args).keys():
             value = getattr(args, varied)
-            if value not in {getattr(experiment, varied) for experiment in experiments}:
+            if value not in {getattr(experiment, varied) for experiment in every}:
                 parser.error(
                     f"--{varied.replace('_', '-')} {value} has no cell in the suite {name}, which "
                     "sets its own; leave it out, or choose other --suites"
@@ -123,12 +124,12 @@ def jobs(args: argparse.Namespace) -> list[Job]:
     return list(dict.fromkeys(every))
 
 
-def table(args: argparse.Namespace, results: ResultFolder) -> str:
+def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:
     """The tables of the suites asked for, from their result files."""
-    return "\n\n".join(
-        f"{name}: {suite_table(args, SUITES.find(name), cells.loader(args, results))}"
-        for name in args.suites
-    )
+    load = cells.loader(args, results)
+    return [
+        block for name in args.suites for block in suite_table(args, name, SUITES.find(name), load)
+    ]
 
 
 def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:

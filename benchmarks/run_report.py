@@ -18,19 +18,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.plan.benchmark import Benchmark, benchmarks
+from df_heads.benchmarks.harness.plan.benchmark import benchmarks
 from df_heads.benchmarks.harness.plan.flags import run_script
-from df_heads.benchmarks.harness.report.html import to_html
-from df_heads.benchmarks.harness.report.page import page
+from df_heads.benchmarks.harness.report.page import TITLE, page
 from df_heads.benchmarks.harness.store.files import write_text
+from df_heads.benchmarks.harness.tables.html import to_html
+from df_heads.benchmarks.harness.tables.text import to_markdown
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
-
-
-def scripts() -> dict[str, Benchmark]:
-    """What a command in a report.json may start, by the script's name."""
-    return {benchmark.script: benchmark for benchmark in benchmarks().values()}
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -63,12 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write both reports."""
     args = parse(arguments)
     results, out, html = (path.resolve() for path in (args.results, args.out, args.html))
-    text = page(results, out.parent, scripts())
+    blocks = page(results, out.parent, benchmarks())
     for file in (out, html):
         if not file.parent.is_dir():
             raise InputError(f"{file.parent} is no folder; choose another place for {file.name}.")
-    write_text(out, text)
-    write_text(html, to_html(text, out.parent, html.parent))
+    write_text(out, to_markdown(blocks, out.parent) + "\n")
+    write_text(html, to_html(f"df-heads: {TITLE}", blocks, html.parent))
     print(f"Written: {args.out}, {args.html}")
     return 0
 

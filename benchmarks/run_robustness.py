@@ -26,13 +26,15 @@ from df_heads.benchmarks.harness.plan.table_script import run_table
 from df_heads.benchmarks.harness.plots.gains import GainPanel, Gains, draw_gains
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
-from df_heads.benchmarks.harness.tables.accuracy import REFERENCES, FilledRow, Row
+from df_heads.benchmarks.harness.tables.accuracy import REFERENCES
+from df_heads.benchmarks.harness.tables.blocks import Block, Paragraph
 from df_heads.benchmarks.harness.tables.robustness import (
     ACCURACY,
     NOTE,
     by_setting,
     robustness_tables,
 )
+from df_heads.benchmarks.harness.tables.runs import Configuration, Runs
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -60,10 +62,10 @@ def evaluation(args: argparse.Namespace, dataset: str) -> Robustness:
     return Robustness(args.transfer_to or TARGETS[dataset])
 
 
-def rows(args: argparse.Namespace, dataset: str) -> list[Row]:
+def configurations(args: argparse.Namespace, dataset: str) -> list[Configuration]:
     """The heads of one data set, with a metric for each setting."""
     return [
-        Row(
+        Configuration(
             (dataset,),
             head,
             {seed: cells.cell(args, dataset, head, seed) for seed in args.seeds},
@@ -83,19 +85,13 @@ def jobs(args: argparse.Namespace) -> list[Job]:
     ]
 
 
-def table(args: argparse.Namespace, results: ResultFolder) -> str:
+def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:
     """The tables of each data set, from the result files."""
-    return "\n\n".join(
-        [
-            NOTE,
-            *(
-                robustness_tables(
-                    rows(args, dataset), cells.loader(args, results, evaluation(args, dataset))
-                )
-                for dataset in args.datasets
-            ),
-        ]
-    )
+    blocks: list[Block] = [Paragraph(NOTE)]
+    for dataset in args.datasets:
+        load = cells.loader(args, results, evaluation(args, dataset))
+        blocks += robustness_tables(configurations(args, dataset), load)
+    return blocks
 
 
 def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
@@ -105,7 +101,7 @@ def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
             f"{dataset}, {size} heads",
             list(evaluation(args, dataset).columns),
             _gains(
-                rows(args, dataset),
+                configurations(args, dataset),
                 size,
                 cells.loader(args, results, evaluation(args, dataset)),
             ),
@@ -115,10 +111,10 @@ def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
     return draw_gains(results.path / cells.file_stem("robustness", args), panels)
 
 
-def _gains(lines: Sequence[Row], size: str, load: Load) -> list[Gains]:
-    by_head: dict[str, list[FilledRow]] = {}
-    for row in by_setting(lines):
-        by_head.setdefault(row.head, []).append(FilledRow(row, load))
+def _gains(every: Sequence[Configuration], size: str, load: Load) -> list[Gains]:
+    by_head: dict[str, list[Runs]] = {}
+    for one in by_setting(every):
+        by_head.setdefault(one.head, []).append(Runs(one, load))
     return [
         Gains(
             f"{family(head)} over {title}",

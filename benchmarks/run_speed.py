@@ -22,12 +22,14 @@ from df_heads import HEAD_PRESETS
 from df_heads.benchmarks.harness.base.environment import describe_environment
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import PRECISIONS
-from df_heads.benchmarks.harness.base.text_table import NOT_RUN
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.flags import folder, names, run_script
-from df_heads.benchmarks.harness.speed.parts import PARTS, flags_of, result_file, stored_text
+from df_heads.benchmarks.harness.speed.parts import PARTS, flags_of, result_file, stored_table
 from df_heads.benchmarks.harness.store.files import write_json
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.tables.blocks import Block, Paragraph
+from df_heads.benchmarks.harness.tables.text import to_terminal
+from df_heads.benchmarks.harness.tables.values import NOT_RUN
 from df_heads.integrations.backbones import require_known
 
 #: Fewer passes, still enough for a median and a range, and smaller sizes where they take long.
@@ -146,17 +148,16 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         parser.error("--loss-samples must be even and at least 4: two views of each image")
 
 
-def table(args: argparse.Namespace, results: ResultFolder) -> str:
+def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:
     """What was measured with these flags on this kind of device, from the result files."""
     kind = _device(args).type if args.device == "auto" else args.device
-    texts = {name: stored_text(name, args, results, kind) for name in args.parts}
-    if set(texts.values()) == {NOT_RUN}:
-        return NOT_RUN
-    # A table must start its own paragraph.
-    return "\n\n".join(
-        f"{name}: {text}" if text == NOT_RUN else f"{name}:\n\n{text}"
-        for name, text in texts.items()
-    )
+    measured = {name: stored_table(name, args, results, kind) for name in args.parts}
+    if not any(measured.values()):
+        return [Paragraph(NOT_RUN)]
+    blocks: list[Block] = []
+    for name, found in measured.items():
+        blocks += [Paragraph(f"{name}:" if found else f"{name}: {NOT_RUN}"), *found]
+    return blocks
 
 
 def files(args: argparse.Namespace) -> list[str]:
@@ -186,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # What one part cannot measure says nothing about the others.
             print(f"error: {name}: {error}", file=sys.stderr)
             codes.append(2)
-    print(f"\n{table(args, results)}\n")
+    print(f"\n{to_terminal(table(args, results))}\n")
     for name in args.parts:
         if (file := results.path / result_file(name, device.type)).exists():
             print(f"Result: {file}")

@@ -20,8 +20,6 @@ import numpy as np
 
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.names import file_name
-from df_heads.benchmarks.harness.base.statistics import summarize
-from df_heads.benchmarks.harness.base.text_table import markdown_table, percent
 from df_heads.benchmarks.harness.data.sources import DATASETS
 from df_heads.benchmarks.harness.evaluate.fusion import Fusion
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
@@ -36,6 +34,9 @@ from df_heads.benchmarks.harness.plan.table_script import run_table
 from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
+from df_heads.benchmarks.harness.tables.blocks import Block, Cell, Paragraph, Table
+from df_heads.benchmarks.harness.tables.runs import METRICS, Configuration, Runs
+from df_heads.benchmarks.harness.tables.values import NOT_RUN, Mean, Number
 from df_heads.benchmarks.harness.train.heads import HEADS as FAMILIES
 
 if TYPE_CHECKING:
@@ -95,48 +96,43 @@ def jobs(args: argparse.Namespace) -> list[Job]:
     return [Job(cell(args, head, seed), (FUSION,)) for seed in args.seeds for head in args.heads]
 
 
-def table(args: argparse.Namespace, results: ResultFolder) -> str:
+def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:
     """The attention mass on others of the same class, over depth, before and after training."""
     shown = shown_layers(args.num_layers)
-    header = [
+    headings = [
         "head", "weights", *(f"layer {layer}" for layer in shown), "best head",
-        "chance", "same-class neighbour", "unsup. %", "sup. %", "seeds",
+        "chance", "same-class neighbour", *METRICS, "seeds",
     ]  # fmt: skip
-    rows = []
+    rows: list[list[Cell]] = []
     for head in args.heads:
-        cells = [cell(args, head, seed) for seed in args.seeds]
-        found = [maps for c in cells if (maps := FUSION.maps(results, c)) is not None]
-        scores = [result for c in cells if (result := results.load(c)) is not None]
+        experiments = {seed: cell(args, head, seed) for seed in args.seeds}
+        runs = Runs(Configuration((), head, experiments), results.load)
+        every = (FUSION.maps(results, one) for one in experiments.values())
+        found = [maps for maps in every if maps is not None]
         if not found:
-            rows.append([head, "not run", *[""] * (len(header) - 2)])
+            rows.append([head, NOT_RUN, *[""] * (len(headings) - 2)])
         for epoch in (0, args.epochs) if found else ():
-            accuracies = ["", ""]
-            if epoch:
-                accuracies = [
-                    percent(summarize([score.metrics[name] for score in scores]))
-                    for name in ("unsupervised", "supervised")
-                ]
-            broken = " (collapsed)" if epoch and any(score.collapsed for score in scores) else ""
+            means = [Mean(runs.mean(column)) for column in METRICS]
             rows.append(
                 [
-                    head + broken,
+                    f"{head} (collapsed)" if epoch and runs.collapsed else head,
                     f"after {epoch} epochs" if epoch else "untrained",
                     *_over_depth([fusion.summaries[epoch] for fusion in found], shown),
-                    *accuracies,
-                    str(len(found)),
+                    *(means if epoch else [""] * len(means)),
+                    Number(len(found)),
                 ]
             )
-    return markdown_table(header, rows)
+    return [Paragraph("Attention mass on others of the same class:"), Table(headings, rows)]
 
 
-def _over_depth(summaries: Sequence["FusionSummary"], shown: Sequence[int]) -> list[str]:
+def _over_depth(summaries: Sequence["FusionSummary"], shown: Sequence[int]) -> list[Number]:
     from df_heads.benchmarks.harness.plots.fusion import measure
 
     mass = np.mean([measure(summary, "same_class_mass") for summary in summaries], axis=0)
     purity = np.mean([measure(summary, "neighbor_purity")[-1] for summary in summaries])
     of_layers = [mass[layer - 1].mean() for layer in shown]
     numbers = [*of_layers, mass[-1].max(), summaries[0].chance, purity]
-    return ["" if np.isnan(number) else f"{number:.3f}" for number in numbers]
+    return [Number(None if np.isnan(number) else float(number), ".3f") for number in numbers]
 
 
 def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:

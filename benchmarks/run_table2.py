@@ -23,7 +23,9 @@ from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plan.table_script import run_table
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
-from df_heads.benchmarks.harness.tables.accuracy import Row, both_tables
+from df_heads.benchmarks.harness.tables.accuracy import accuracies_and_gains
+from df_heads.benchmarks.harness.tables.blocks import Block
+from df_heads.benchmarks.harness.tables.runs import Configuration
 
 SMOKE = {
     "datasets": ["digits"],
@@ -44,17 +46,17 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return cells.parse_with_smoke(parser, arguments, SMOKE)
 
 
-def rows(args: argparse.Namespace) -> list[Row]:
+def configurations(args: argparse.Namespace) -> list[Configuration]:
     """The untrained backbone of each data set, then each head in each size."""
-    lines = []
+    every = []
     for dataset in args.datasets:
         for head in (UNTRAINED, *cells.presets(args)):
             experiments = {seed: cell(args, dataset, head, seed) for seed in args.seeds}
             backbone = next(iter(experiments.values())).backbone
-            place = dataset, family(head), size_of(head)
-            printed = TABLE2.get(place) if args.method == PAPER_METHOD else None
-            lines.append(
-                Row(
+            key = dataset, family(head), size_of(head)
+            printed = TABLE2.get(key) if args.method == PAPER_METHOD else None
+            every.append(
+                Configuration(
                     (dataset, backbone),
                     head,
                     experiments,
@@ -65,24 +67,25 @@ def rows(args: argparse.Namespace) -> list[Row]:
                     paper_hours=printed.hours if printed else None,
                 )
             )
-    return lines
+    return every
 
 
 def jobs(args: argparse.Namespace) -> list[Job]:
     """The cells, one seed of one data set after the other."""
-    lines = rows(args)
+    every = configurations(args)
     return [
-        cells.job(args, line.experiments[seed])
+        cells.job(args, one.experiments[seed])
         for dataset in args.datasets
         for seed in args.seeds
-        for line in lines
-        if line.labels[0] == dataset
+        for one in every
+        if one.labels[0] == dataset
     ]
 
 
-def table(args: argparse.Namespace, results: ResultFolder) -> str:
+def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:
     """The table of the cells asked for, from their result files."""
-    return both_tables(["data", "backbone"], rows(args), cells.loader(args, results))
+    load = cells.loader(args, results)
+    return accuracies_and_gains(["data", "backbone"], configurations(args), load)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -26,10 +26,13 @@ from df_heads.benchmarks.harness.plan.table_script import run_table
 from df_heads.benchmarks.harness.plots.curves import Curve, Panel, draw_curves
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
-from df_heads.benchmarks.harness.tables.accuracy import FilledRow, Row, both_tables
+from df_heads.benchmarks.harness.tables.accuracy import accuracies_and_gains
+from df_heads.benchmarks.harness.tables.blocks import Block
+from df_heads.benchmarks.harness.tables.runs import Configuration, Runs
 
 PROBES = Probes()
-PLACES = [(location, depth) for location in LOCATIONS for depth in DEPTHS]
+#: Where the features come from, and how many layers the classifier has.
+CLASSIFIERS = [(location, depth) for location in LOCATIONS for depth in DEPTHS]
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -38,11 +41,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return cells.parse_with_smoke(parser, arguments, cells.SMOKE)
 
 
-def row(args: argparse.Namespace, dataset: str, head: str, location: str, depth: int) -> Row:
+def configuration(
+    args: argparse.Namespace, dataset: str, head: str, location: str, depth: int
+) -> Configuration:
     """One classifier on one kind of features of one head."""
     printed = TABLE6.get((family(head), depth, location))
     theirs = of_the_papers_ablations(args, dataset, head)
-    return Row(
+    return Configuration(
         (dataset, location, str(depth)),
         head,
         {seed: cells.cell(args, dataset, head, seed) for seed in args.seeds},
@@ -51,10 +56,14 @@ def row(args: argparse.Namespace, dataset: str, head: str, location: str, depth:
     )
 
 
-def rows(args: argparse.Namespace, dataset: str) -> list[Row]:
-    """The rows of one data set."""
+def configurations(args: argparse.Namespace, dataset: str) -> list[Configuration]:
+    """Those of one data set."""
     heads = cells.presets(args)
-    return [row(args, dataset, head, *place) for place in PLACES for head in heads]
+    return [
+        configuration(args, dataset, head, *classifier)
+        for classifier in CLASSIFIERS
+        for head in heads
+    ]
 
 
 def jobs(args: argparse.Namespace) -> list[Job]:
@@ -67,25 +76,27 @@ def jobs(args: argparse.Namespace) -> list[Job]:
     ]
 
 
-def table(args: argparse.Namespace, results: ResultFolder) -> str:
+def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:
     """The table of the cells asked for, from their result files."""
-    lines = [line for dataset in args.datasets for line in rows(args, dataset)]
-    return both_tables(["data", "features", "layers"], lines, cells.loader(args, results, PROBES))
+    every = [one for dataset in args.datasets for one in configurations(args, dataset)]
+    load = cells.loader(args, results, PROBES)
+    return accuracies_and_gains(["data", "features", "layers"], every, load)
 
 
 def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
-    """One panel for each data set and size, one point for each head in each place."""
+    """One panel for each data set and size, one point for each head and classifier."""
+    load = cells.loader(args, results, PROBES)
 
     def curve(dataset: str, name: str, size: str) -> Curve:
-        lines = [row(args, dataset, f"{name}-{size}", *place) for place in PLACES]
-        ours = [
-            FilledRow(line, cells.loader(args, results, PROBES)).accuracies(SUPERVISED)
-            for line in lines
+        every = [
+            configuration(args, dataset, f"{name}-{size}", *classifier)
+            for classifier in CLASSIFIERS
         ]
+        ours = [Runs(one, load).accuracies(SUPERVISED) for one in every]
         return Curve(
             name,
             [(x, list(values.values())) for x, values in enumerate(ours)],
-            [(x, line.paper[SUPERVISED]) for x, line in enumerate(lines) if line.paper],
+            [(x, one.paper[SUPERVISED]) for x, one in enumerate(every) if one.paper],
         )
 
     panels = [
@@ -98,7 +109,7 @@ def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
         panels,
         x_title="features, layers of the classifier",
         y_title="supervised accuracy, %",
-        categories=[f"{location}, {depth}" for location, depth in PLACES],
+        categories=[f"{location}, {depth}" for location, depth in CLASSIFIERS],
     )
 
 

@@ -20,17 +20,19 @@ from tqdm.auto import tqdm
 
 from df_heads.benchmarks.harness.base.environment import describe_environment
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.base.text_table import NOT_RUN
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
-from df_heads.benchmarks.harness.store.files import write_json
+from df_heads.benchmarks.harness.store.files import write_json, write_text
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.tables.blocks import Block, Paragraph
+from df_heads.benchmarks.harness.tables.text import to_markdown, to_terminal
+from df_heads.benchmarks.harness.tables.values import NOT_RUN
 from df_heads.benchmarks.harness.theory.conclusions import conclusions
 from df_heads.benchmarks.harness.theory.measures import Measured, measure
 from df_heads.benchmarks.harness.theory.plot import draw_theory
 from df_heads.benchmarks.harness.theory.subspaces import Setting
-from df_heads.benchmarks.harness.theory.table import Runs, Sweep, caption, theory_table
+from df_heads.benchmarks.harness.theory.table import Draws, Sweep, caption, theory_table
 
 BASE = Setting()
 NOISE = (0.0, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3)
@@ -128,8 +130,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def load(results: ResultFolder) -> tuple[dict[str, Any], list[Sweep], Runs] | None:
-    """The config, the sweeps and the runs of theory.json; None if it is not there.
+def load(results: ResultFolder) -> tuple[dict[str, Any], list[Sweep], Draws] | None:
+    """The config, the sweeps and the draws of theory.json; None if it is not there.
 
     Raises:
         InputError: If the file is damaged or of other sweeps than this version's.
@@ -140,22 +142,22 @@ def load(results: ResultFolder) -> tuple[dict[str, Any], list[Sweep], Runs] | No
     try:
         measured = [Measured.from_json(entry) for entry in content["runs"]]
         seeds, sweeps = content["config"]["seeds"], sweeps_of(content["config"]["smoke"])
-        runs = {
+        draws = {
             setting: [m for m in measured if m.setting == setting]
             for sweep in sweeps
             for setting in sweep.settings
         }
-        if content["schema"] != SCHEMA or any(len(found) != len(seeds) for found in runs.values()):
+        if content["schema"] != SCHEMA or any(len(found) != len(seeds) for found in draws.values()):
             raise ValueError("its sweeps are not complete")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{results.path / FILE} does not fit this version of the script ({error}); move it "
             "away and run again."
         ) from error
-    return content["config"], sweeps, runs
+    return content["config"], sweeps, draws
 
 
-def table(args: argparse.Namespace, results: ResultFolder) -> str:
+def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:
     """Conclusions and table, from theory.json alone.
 
     Raises:
@@ -163,23 +165,21 @@ def table(args: argparse.Namespace, results: ResultFolder) -> str:
     """
     loaded = load(results)
     if loaded is None:
-        return NOT_RUN
-    config, sweeps, runs = loaded
+        return [Paragraph(NOT_RUN)]
+    config, sweeps, draws = loaded
     for name in BUDGET_FIELDS:
         if config.get(name) != getattr(args, name):
             raise InputError(
                 f"{results.path / FILE} was made with {name}={config.get(name)}, not "
                 f"{getattr(args, name)}: give its flags, or another --out-dir."
             )
-    return report(sweeps, runs)
+    return blocks_of(sweeps, draws)
 
 
-def report(sweeps: Sequence[Sweep], runs: Runs) -> str:
+def blocks_of(sweeps: Sequence[Sweep], draws: Draws) -> list[Block]:
     """Conclusions, table and caption."""
-    seeds = len(next(iter(runs.values())))
-    return "\n\n".join(
-        [conclusions(sweeps, runs), theory_table(sweeps, runs), caption(BASE, seeds)]
-    )
+    seeds = len(next(iter(draws.values())))
+    return [conclusions(sweeps, draws), theory_table(sweeps, draws), caption(BASE, seeds)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -192,11 +192,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     loaded = load(results)
     if loaded is None:
         raise InputError(f"{results.path / FILE} is not there; run without --table-only first.")
-    _, sweeps, runs = loaded
-    draw_theory(sweeps, runs, BASE, results.path / "theory.png")
-    text = report(sweeps, runs)
-    (results.path / "theory.md").write_text(text + "\n", encoding="utf-8")
-    print(f"\n{text}\n\nWritten: {FILE}, theory.md, theory.png in {results.path}")
+    _, sweeps, draws = loaded
+    draw_theory(sweeps, draws, BASE, results.path / "theory.png")
+    blocks = blocks_of(sweeps, draws)
+    write_text(results.path / "theory.md", to_markdown(blocks) + "\n")
+    print(f"\n{to_terminal(blocks)}\n\nWritten: {FILE}, theory.md, theory.png in {results.path}")
     return 0
 
 

@@ -17,14 +17,24 @@ from dataclasses import replace
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.machine import is_first_process
+from df_heads.benchmarks.harness.evaluate.standard import UNSUPERVISED
 from df_heads.benchmarks.harness.plan import cells
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plan.table_script import run_table
-from df_heads.benchmarks.harness.plan.tuning import CRITERION, Trial, choose, notes, tuning_table
+from df_heads.benchmarks.harness.plan.tuning import (
+    CRITERION,
+    choose,
+    counts,
+    notes,
+    rate_of,
+    tuning_table,
+)
 from df_heads.benchmarks.harness.store.files import write_json
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
+from df_heads.benchmarks.harness.tables.blocks import Block, Paragraph
+from df_heads.benchmarks.harness.tables.runs import Configuration, Runs
 
 NAME = "tuning"
 RATES = (0.03, 0.1, 0.3, 0.6)
@@ -74,53 +84,49 @@ def jobs(args: argparse.Namespace) -> list[Job]:
     ]
 
 
-def trials(args: argparse.Namespace, results: ResultFolder) -> list[Trial]:
+def tried(args: argparse.Namespace, results: ResultFolder) -> list[Runs]:
     """What was run, by head and rate."""
-    found = []
-    for head in cells.presets(args):
-        for rate in args.rates:
-            loaded = {seed: results.load(cell(args, head, rate, seed)) for seed in args.seeds}
-            ran = {seed: result for seed, result in loaded.items() if result is not None}
-            found.append(Trial(head, rate, ran, len(args.seeds)))
-    return found
-
-
-def table(args: argparse.Namespace, results: ResultFolder) -> str:
-    """The search, its outcome and the flag to paste."""
-    tried = trials(args, results)
-    chosen = choose(tried)
-    lines = [
-        f"{args.datasets[0]}, {args.method}, {args.epochs} epochs: {CRITERION} accuracy on "
-        f"{args.holdout:.0%} of the training images, held out, by learning rate.",
-        tuning_table(tried),
-        *notes(tried),
+    return [
+        Runs(Configuration((), head, experiments), results.load)
+        for head in cells.presets(args)
+        for rate in args.rates
+        for experiments in [{seed: cell(args, head, rate, seed) for seed in args.seeds}]
     ]
+
+
+def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:
+    """The search, its outcome and the flag to paste."""
+    every = tried(args, results)
+    chosen = choose(every)
+    intro = (
+        f"{args.datasets[0]}, {args.method}, {args.epochs} epochs: {CRITERION} accuracy on "
+        f"{args.holdout:.0%} of the training images, held out, by learning rate."
+    )
+    sentences = notes(every)
     if chosen:
         flag = " ".join(f"{head}={rate:g}" for head, rate in chosen.items())
-        lines.append(f"For the tables: --learning-rates {flag}")
-    return "\n\n".join(lines)
+        sentences.append(f"For the tables: --learning-rates {flag}")
+    return [Paragraph(intro), tuning_table(every), *map(Paragraph, sentences)]
 
 
 def store(args: argparse.Namespace, results: ResultFolder) -> None:
     """Write the search and its outcome as tuning.json."""
-    tried = trials(args, results)
+    every = tried(args, results)
     content = {
         "dataset": args.datasets[0],
         "method": args.method,
         "holdout": args.holdout,
         "criterion": CRITERION,
-        "chosen": choose(tried),
+        "chosen": choose(every),
         "trials": [
             {
-                "head": trial.head,
-                "learning_rate": trial.rate,
-                "counts": trial.counts,
-                "accuracy": {
-                    seed: result.metrics[CRITERION] for seed, result in trial.results.items()
-                },
-                "keys": {seed: result.key for seed, result in trial.results.items()},
+                "head": runs.configuration.head,
+                "learning_rate": rate_of(runs),
+                "counts": counts(runs),
+                "accuracy": runs.accuracies(UNSUPERVISED),
+                "keys": {seed: result.key for seed, result in runs.results.items()},
             }
-            for trial in tried
+            for runs in every
         ],
     }
     write_json(results.path / f"{cells.file_stem(NAME, args)}.json", content)

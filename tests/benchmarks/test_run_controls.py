@@ -8,8 +8,9 @@ from df_heads.benchmarks import run_controls, run_table2
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.plan.control_suites import SUITES
 from df_heads.benchmarks.harness.plan.flags import run_script
-from df_heads.benchmarks.harness.plan.status import status_text
+from df_heads.benchmarks.harness.plan.status import status
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.tables.text import to_terminal
 from df_heads.benchmarks.harness.train.models import build_model
 
 QUICK = [
@@ -96,7 +97,7 @@ def test_methods_without_masks_and_streams(capsys: pytest.CaptureFixture[str]) -
 def test_the_cell_of_equal_step_time_needs_its_width(tmp_path: Path) -> None:
     def table(*flags: str) -> str:
         args = run_controls.parse(["--suites", "baselines", *flags])
-        return run_controls.table(args, ResultFolder(tmp_path))
+        return to_terminal(run_controls.table(args, ResultFolder(tmp_path)))
 
     assert {e.hidden_dim for e in trained("--suites", "baselines")} == {None}
     assert table().count("left out: it needs --equal-time-dim") == 1
@@ -133,7 +134,7 @@ def test_new_suites_have_a_status_a_table_and_a_figure(
     results, jobs = ResultFolder(tmp_path), run_controls.jobs(run_controls.parse(flags))
     for job in jobs:
         save(results, job.experiment, 50.0 + job.experiment.seed)
-    assert f"{len(jobs)}" in status_text({"controls": jobs}, results)
+    assert f"{len(jobs)}" in to_terminal(status({"controls": jobs}, results))
     assert run_script(run_controls.main, [*flags, "--table-only"]) == 0
     rows = [
         tuple(cell.strip() for cell in line.strip("|").split("|"))

@@ -5,18 +5,22 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from made_results import save_made, save_made_evaluation
 
 from df_heads.benchmarks import run_controls, run_report, run_speed, run_table3, run_table6
-from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
-from df_heads.benchmarks.harness.evaluate.probes import probe_name
+from df_heads.benchmarks.harness.base.environment import Environment
+from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.evaluate.probes import Probes, probe_name
+from df_heads.benchmarks.harness.plan.benchmark import benchmarks
 from df_heads.benchmarks.harness.plan.control_suites import SUITES
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plots.drawing import new_figure, save_figure
-from df_heads.benchmarks.harness.report.runnable import RUNNABLE
 from df_heads.benchmarks.harness.report.sections import parse_command
 from df_heads.benchmarks.harness.speed.parts import PARTS, flags_of
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.store.schema import DataUsed
 from df_heads.benchmarks.harness.sweep.jobs import Job
 
 BUDGET = "--datasets digits --backbone test_resnet --image-size 16 --train-images 320 --epochs 2"
@@ -41,20 +45,17 @@ def declare(folder: Path, *sections: dict[str, Any]) -> Path:
 def save(results: ResultFolder, experiment: Experiment, **changes: Any) -> None:
     level, step = LEVEL.get(experiment.head.removesuffix("-small"), OTHERS)
     accuracy = level + step * experiment.seed
-    content: dict[str, Any] = {
-        "data": {"name": "digits", "note": "a <b>copy</b>", "fingerprint": "f00d", "train": 320},
+    usual: dict[str, Any] = {
+        "data": DataUsed("digits", "a <b>copy</b>", "f00d", 320, 80, 10),
         "metrics": {"unsupervised": accuracy, "supervised": 60.0},
         "seconds": {"train": 120.0, "evaluate": 30.0},
-        "parameters": {"backbone": 1, "head": 0 if experiment.head == UNTRAINED else 2_000_000},
-        "environment": {
-            "packages": {"torch": "2.9.0"},
-            "python": "3.11.7",
-            "commit": "0123456789abcdef+",
-            "hardware": "a machine, 2 cores",
-        },
-        **changes,
+        "environment": environment(),
     }
-    results.save(experiment, content, [])
+    save_made(results, experiment, **{**usual, **changes})
+
+
+def environment(hardware: str = "a machine, 2 cores", torch: str = "2.9.0") -> Environment:
+    return Environment({"torch": torch}, "3.11.7", "Linux", "0123456789abcdef+", hardware)
 
 
 def run_all(folder: Path, jobs: Sequence[Job], *, leave_out: str = "") -> None:
@@ -99,7 +100,7 @@ def test_a_section_says_everything(tree: Path) -> None:
     assert report(tree) == 0
     text = (tree / "RESULTS.md").read_text()
     section = text.split("\n## ")[2]
-    assert section.startswith("Mixing \\<here\\> & \\*now\\*\n")
+    assert section.startswith("Mixing \\<here> & \\*now\\*\n")
     assert "digits (320 training images); 16 px; 2 epochs in batches of 1024" in section
     assert "learning rates feedforward-small 0.1, transformer-small 0.3" in section
     assert "seeds 0, 1, 2" in section
@@ -107,15 +108,13 @@ def test_a_section_says_everything(tree: Path) -> None:
     assert SUITES["mixing"].question in section
     assert re.search(r"\| transformer +\| small +\| +2.00M \| +50.10 ± 0.10 \|", section)
     assert re.search(r"\| transformer-tied +\| small +\| +\| +not run \|", section)
-    assert (
-        "![Mixing \\<here\\> & \\*now\\*: controls mixing](mixing/controls-mixing.png)" in section
-    )
+    assert "![Mixing \\<here> & \\*now\\*: controls mixing](mixing/controls-mixing.png)" in section
     # 12 runs and 3 untrained backbones of 150 seconds.
     assert "- **Cost.** 37.5 min (15 result files); 3 more not run" in section
     assert "- **Hardware.** a machine, 2 cores" in section
     assert "- **Versions.** Python 3.11.7, torch 2.9.0" in section
     assert "- **Commits.** `0123456789+`" in section
-    assert "- **Data.** digits `f00d`, a \\<b\\>copy\\</b\\>" in section
+    assert "- **Data.** digits `f00d`, a \\<b>copy\\</b>" in section
     assert f"```bash\n{RATES} --out-dir mixing\n```" in section
     for file in re.findall(r"\]\((mixing/[^)]+)\)", section):
         assert (tree / file).exists()
@@ -176,9 +175,14 @@ def test_evaluations_beside_the_runs_count_too(tmp_path: Path) -> None:
     results, jobs = ResultFolder(tmp_path), run_table6.jobs(run_table6.parse(command.split()[2:]))
     run_all(tmp_path, jobs)
     first = jobs[0].experiment
-    environment = {"packages": {"torch": "2.10.0"}, "hardware": "another machine"}
-    metrics = {probe_name(*place): 12.5 for place in run_table6.PLACES}
-    results.save_probes(first, {"metrics": metrics, "environment": environment, "seconds": 30.0})
+    save_made_evaluation(
+        results,
+        first,
+        Probes(),
+        metrics={probe_name(*classifier): 12.5 for classifier in run_table6.CLASSIFIERS},
+        environment=environment("another machine", torch="2.10.0"),
+        seconds={"probes": 30.0},
+    )
     assert report(tmp_path) == 0
     text = (tmp_path / "RESULTS.md").read_text()
     # 3 runs of 150 seconds.
@@ -186,7 +190,7 @@ def test_evaluations_beside_the_runs_count_too(tmp_path: Path) -> None:
     assert "**Hardware.** a machine, 2 cores; another machine" in text
     assert "torch 2.9.0 or 2.10.0" in text
     assert f"{first.key[:4]} probes](probes/{first.name}.json)" in text
-    assert text.count("12.50 |") == len(run_table6.PLACES)
+    assert text.count("12.50 |") == len(run_table6.CLASSIFIERS)
 
 
 def test_speed_is_shown_with_the_figure_of_the_part_that_has_one(tmp_path: Path) -> None:
@@ -206,7 +210,7 @@ def test_speed_is_shown_with_the_figure_of_the_part_that_has_one(tmp_path: Path)
     content = {
         "flags": flags_of(PARTS["head-scaling"], args),
         "curves": {"one sequence": curve},
-        "environment": {"packages": {"torch": "2.9.0"}, "hardware": "a machine"},
+        "environment": msgspec.to_builtins(environment()),
     }
     (tmp_path / "speed-head-scaling-cpu.json").write_text(json.dumps(content))
     figure, _ = new_figure(1, 1, width=1, height=1)
@@ -332,9 +336,12 @@ def test_other_bad_input(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"metrics": {"unsupervised": 1.0}}, "its metrics supervised is None"),
-        ({"seconds": {"train": "long", "evaluate": 1}}, "its seconds train is 'long'"),
-        ({"environment": []}, "its environment hardware is None"),
+        ({"metrics": {"unsupervised": 1.0}}, "metrics lacks supervised"),
+        (
+            {"seconds": {"train": "long", "evaluate": 1}},
+            "Expected `float`, got `str` - at `$.seconds[...]`",
+        ),
+        ({"environment": []}, "Expected `object`, got `array` - at `$.environment`"),
         ({"config": {}}, "holds the result of another config"),
     ],
 )
@@ -351,11 +358,52 @@ def test_a_damaged_result_is_named(
     assert len(said.splitlines()) == 1
 
 
-def test_everything_that_can_be_run_is_listed() -> None:
-    parsed = [parse_command(entry.command, run_report.SCRIPTS) for entry in RUNNABLE]
-    assert {name for name, _ in parsed} == run_report.SCRIPTS.keys()
-    suites = [suite for name, args in parsed if name == "run_controls" for suite in args.suites]
+def test_everything_that_can_be_run_has_a_full_run() -> None:
+    suites = []
+    for name, benchmark in benchmarks().items():
+        assert benchmark.full_runs, name
+        for full in benchmark.full_runs:
+            command = f"python benchmarks/{benchmark.script}.py {full.flags}"
+            found, args = parse_command(command, benchmarks())
+            assert found is benchmark
+            suites += getattr(args, "suites", [])
+            if name not in ("theory", "speed", "tuning"):
+                assert args.epochs == (200 if name == "table1" else 1000)
     assert suites == list(SUITES)
-    for name, args in parsed:
-        if name not in ("run_theory", "run_speed", "run_tuning"):
-            assert args.epochs == (200 if name == "run_table1" else 1000)
+
+
+HOSTILE = (
+    "x](javascript:alert(1)) [y](javascript:z) <script>alert(1)</script> "
+    "<a href='javascript:x'>q</a> ![i](javascript:j) `c` **b** | # h\n\n# heading\n\n| t |\n| - |"
+)
+
+
+def test_what_result_files_hold_is_text(tmp_path: Path) -> None:
+    command = f"python benchmarks/run_table3.py {BUDGET} --batch-sizes 32 --seeds 0"
+    declare(tmp_path, {"title": HOSTILE, "command": command, "note": HOSTILE})
+    results = ResultFolder(tmp_path)
+    made = Environment({"torch": HOSTILE}, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    for job in run_table3.BENCHMARK.jobs(run_table3.BENCHMARK.parse(command.split()[2:])):
+        data = DataUsed(HOSTILE, HOSTILE, HOSTILE, 320, 80, 10)
+        save(results, job.experiment, data=data, environment=made)
+    assert report(tmp_path) == 0
+
+    page = (tmp_path / "report.html").read_text()
+    tags = Tags()
+    tags.feed(page)
+    tags.close()
+    assert not tags.open
+    assert tags.names.isdisjoint({"script", "img"})
+    assert not [link for link in tags.links if "javascript" in link.lower().split("#")[0]]
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+    text = (tmp_path / "RESULTS.md").read_text()
+    without_code = re.sub(r"(`+).+?\1", "", re.sub(r"(?<!\\)\\`", "", text))
+    assert not re.search(r"(?<!\\)<[A-Za-z/!]", without_code)
+    assert not re.search(r"(?<!\\)\]\(javascript", without_code)
+    assert "\n# heading" not in text
+    headings = re.findall("^## .*", text, flags=re.MULTILINE)
+    assert len(headings) == 3
+    rows = [line for line in text.splitlines() if line.startswith("| feedforward over")]
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 7 for row in rows)
+    assert rows

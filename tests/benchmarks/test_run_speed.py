@@ -20,6 +20,7 @@ from df_heads.benchmarks.harness.speed.step_speed import (
     LIGHTNING,
 )
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.tables.text import to_terminal
 
 LOSS = ["--parts", "loss", "--device", "cpu", "--loss-samples", "64", "128", "--repeats", "2"]
 TIMES = [{"median": 1.5, "low": 1.0, "high": 2.0}, {"median": 3.0, "low": 3.0, "high": 3.0}]
@@ -71,18 +72,19 @@ def test_quick_measures_everything_with_fewer_repeats() -> None:
     assert run_speed.parse(["--quick", "--repeats", "9"]).repeats == 9
 
 
+def shown(flags: list[str], folder: Path) -> str:
+    return to_terminal(run_speed.table(run_speed.parse(flags), ResultFolder(folder)))
+
+
 def table(folder: Path, content: dict[str, Any], *flags: str) -> str:
     (folder / "speed-loss-cpu.json").write_text(json.dumps(content))
-    return run_speed.table(run_speed.parse([*LOSS, *flags]), ResultFolder(folder))
+    return shown([*LOSS, *flags], folder)
 
 
 def test_the_text_is_made_from_the_file(tmp_path: Path) -> None:
-    assert run_speed.table(run_speed.parse(LOSS), ResultFolder(tmp_path)) == "not run"
+    assert shown(LOSS, tmp_path) == "not run"
     assert "| lightly |          128 | 3.0 | 3.0 to 3.0 |       16 |" in table(tmp_path, STORED)
-    both = run_speed.table(
-        run_speed.parse([*LOSS, "--parts", "head", "loss"]), ResultFolder(tmp_path)
-    )
-    assert "head: not run" in both
+    assert "head: not run\n\nloss:\n\n| " in shown([*LOSS, "--parts", "head", "loss"], tmp_path)
 
 
 def test_a_file_of_other_flags_or_a_damaged_one_is_refused(tmp_path: Path) -> None:

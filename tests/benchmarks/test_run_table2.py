@@ -11,6 +11,7 @@ from df_heads.benchmarks.harness.base.experiment import UNTRAINED
 from df_heads.benchmarks.harness.plan.cells import cell
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.tables.text import to_terminal
 
 QUICK = ["--datasets", "digits", "--sizes", "small", "--backbone", "test_resnet", "--epochs", "1"]
 QUICK += [
@@ -39,6 +40,10 @@ def save(
     )
 
 
+def shown(arguments: list[str], results: ResultFolder) -> str:
+    return to_terminal(run_table2.table(run_table2.parse(arguments), results))
+
+
 def test_the_table_is_made_from_the_result_files(tmp_path: Path) -> None:
     results = ResultFolder(tmp_path)
     arguments = ["--datasets", "cifar10", "--sizes", "small", "--seeds", "0", "1"]
@@ -47,8 +52,7 @@ def test_the_table_is_made_from_the_result_files(tmp_path: Path) -> None:
             (UNTRAINED, "feedforward-small", "transformer-small"), accuracies, strict=True
         ):
             save(results, arguments, head, seed, accuracy)
-    printed = run_table2.table(run_table2.parse(arguments), results)
-    table, gains, legend = printed.split("\n\n")
+    table, gains, legend = shown(arguments, results).split("\n\n")
     _, _, untrained, feedforward, transformer, attention_off = map(columns, table.split("\n"))
     assert untrained[2:6] == ["untrained", "", "", "20.50 ± 0.71"]
     assert feedforward[3:9] == ["small", "2.00M", "70.50 ± 0.71", "73.49", "80.50 ± 0.71", "80.88"]
@@ -81,7 +85,7 @@ def test_verdicts_stand_beside_the_gains(tmp_path: Path) -> None:
         save(results, arguments, "feedforward-small", seed, 70.0 + 3 * seed)
         save(results, arguments, "transformer-small", seed, 72.0 + 3.1 * seed)
         save(results, arguments, "transformer-self-small", seed, 72.0 + 3 * seed)
-    _, gains, _ = run_table2.table(run_table2.parse(arguments), results).split("\n\n")
+    _, gains, _ = shown(arguments, results).split("\n\n")
     said = {tuple(row[3:5]): row[7] for row in map(columns, gains.split("\n")[2:])}
     assert said == {
         ("feedforward", "attention off"): "undecided",
@@ -112,8 +116,8 @@ def test_the_table_of_another_method_says_so(tmp_path: Path) -> None:
     save(results, arguments, "feedforward-small", 0, 30.0)
     save(results, [*arguments, "--method", "byol"], "feedforward-small", 0, 45.0)
     assert len(list(tmp_path.glob("cifar10-resnet18-byol-feedforward-small-*.json"))) == 1
-    simclr = run_table2.table(run_table2.parse(arguments), results)
-    byol = run_table2.table(run_table2.parse([*arguments, "--method", "byol"]), results)
+    simclr = shown(arguments, results)
+    byol = shown([*arguments, "--method", "byol"], results)
     assert "30.00" in simclr
     assert "45.00" not in simclr
     assert "73.49" in simclr
@@ -137,7 +141,7 @@ def test_a_collapsed_run_is_marked(tmp_path: Path) -> None:
         result = json.loads(results.file(experiment).read_text())
         result["metrics"] |= {"final_train_loss": loss, "collapse_loss": 7.624}
         results.file(experiment).write_text(json.dumps(result))
-        table = run_table2.table(run_table2.parse(arguments), results)
+        table = shown(arguments, results)
         assert ("transformer (collapsed)" in table) == mark
 
 
@@ -145,7 +149,7 @@ def test_results_of_another_budget_do_not_enter_the_table(tmp_path: Path) -> Non
     results = ResultFolder(tmp_path)
     arguments = ["--datasets", "cifar10", "--sizes", "small", "--heads", "feedforward"]
     save(results, [*arguments, "--epochs", "5"], "feedforward-small", 0, 30.0)
-    table = run_table2.table(run_table2.parse(arguments), results)
+    table = shown(arguments, results)
     assert "30.00" not in table
     assert table.splitlines()[3].count("not run") == 2
 

@@ -10,6 +10,8 @@ from df_heads.benchmarks import run_theory
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.tables.blocks import Paragraph
+from df_heads.benchmarks.harness.tables.text import to_markdown, to_terminal
 from df_heads.benchmarks.harness.theory.blocks import block_maps
 from df_heads.benchmarks.harness.theory.conclusions import conclusions, growth
 from df_heads.benchmarks.harness.theory.measures import Measured, measure
@@ -91,10 +93,10 @@ def test_measures_survive_a_file() -> None:
 
 def test_conclusions_follow_the_numbers() -> None:
     found = measured()
-    text = conclusions([], {SMALL: [found]})
+    text = to_terminal([conclusions([], {SMALL: [found]})])
     assert "were at least nu rho^2 in 1 of 1 draws for the rho of w" in text
     wrong = replace(found, clean_one_side=0.5, clean_across=0.1, across_holds=False)
-    text = conclusions([], {SMALL: [found, wrong]})
+    text = to_terminal([conclusions([], {SMALL: [found, wrong]})])
     assert "was 1.0e-01 (not below 1e-10)" in text
     assert "were at least nu rho^2 in 1 of 2 draws for the rho of w" in text
     assert "bound on A across clusters held in 1 of 2" in text
@@ -130,7 +132,7 @@ def test_one_command_makes_all_files(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "| noise " in text
     assert (tmp_path / "theory.png").read_bytes()[1:4] == b"PNG"
     args = run_theory.parse(["--smoke", "--seeds", "0", "--blocks", "3"])
-    assert run_theory.table(args, ResultFolder(tmp_path)) + "\n" == text
+    assert to_markdown(run_theory.table(args, ResultFolder(tmp_path))) + "\n" == text
     with pytest.raises(InputError, match=r"was made with blocks=3, not 10: give its flags"):
         run_theory.table(run_theory.parse(["--smoke", "--seeds", "0"]), ResultFolder(tmp_path))
     file = tmp_path / "theory.json"
@@ -149,7 +151,7 @@ def test_one_command_makes_all_files(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_theory.table(run_theory.parse([]), ResultFolder(tmp_path)) == "not run"
+    assert run_theory.table(run_theory.parse([]), ResultFolder(tmp_path)) == [Paragraph("not run")]
     assert theory(tmp_path, "--table-only") == 2
     assert "theory.json is not there; run without --table-only" in capsys.readouterr().err
     for flags in (["--seeds", "0", "0"], ["--blocks", "1"]):

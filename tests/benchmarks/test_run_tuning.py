@@ -7,50 +7,58 @@ from made_results import made_result
 from df_heads.benchmarks import run_tuning
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.plan.flags import run_script
-from df_heads.benchmarks.harness.plan.tuning import Trial, choose, notes, tuning_table
+from df_heads.benchmarks.harness.plan.tuning import choose, notes, tuning_table
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.store.schema import RunResult
+from df_heads.benchmarks.harness.tables.runs import Configuration, Runs
+from df_heads.benchmarks.harness.tables.text import to_terminal
 
 
-def result(accuracy: float, loss: float = 5.0) -> RunResult:
-    metrics = {"unsupervised": accuracy, "supervised": 0.0}
-    losses = {"final_train_loss": loss, "collapse_loss": 7.0}
-    return made_result(Experiment("digits", "a-small"), metrics=metrics | losses)
+def tried(head: str, rate: float, *accuracies: float, loss: float = 5.0) -> Runs:
+    """Two seeds, of which as many were run as there are accuracies."""
+    experiments = {
+        seed: Experiment("digits", head, learning_rate=rate, seed=seed) for seed in (0, 1)
+    }
+
+    def load(experiment: Experiment) -> RunResult | None:
+        if experiment.seed >= len(accuracies):
+            return None
+        metrics = {"unsupervised": accuracies[experiment.seed], "supervised": 0.0}
+        losses = {"final_train_loss": loss, "collapse_loss": 7.0}
+        return made_result(experiment, metrics=metrics | losses)
+
+    return Runs(Configuration((), head, experiments), load)
 
 
-def trial(head: str, rate: float, *accuracies: float, loss: float = 5.0) -> Trial:
-    return Trial(head, rate, {s: result(a, loss) for s, a in enumerate(accuracies)}, 2)
-
-
-TRIALS = [
-    trial("a-small", 0.3, 40.0, 44.0),
-    trial("a-small", 0.1, 40.0, 44.0),
-    trial("a-small", 0.03, 30.0, 30.0),
-    trial("b-small", 0.03, 31.0, 31.0),
-    trial("b-small", 0.1, 30.0, 30.0),
-    trial("b-small", 0.3, 99.0, 99.0, loss=6.99),
-    trial("c-small", 0.03, 50.0),
-    trial("c-small", 0.1),
-    trial("c-small", 0.3),
+TRIED = [
+    tried("transformer-small", 0.3, 40.0, 44.0),
+    tried("transformer-small", 0.1, 40.0, 44.0),
+    tried("transformer-small", 0.03, 30.0, 30.0),
+    tried("feedforward-small", 0.03, 31.0, 31.0),
+    tried("feedforward-small", 0.1, 30.0, 30.0),
+    tried("feedforward-small", 0.3, 99.0, 99.0, loss=6.99),
+    tried("lightly-small", 0.03, 50.0),
+    tried("lightly-small", 0.1),
+    tried("lightly-small", 0.3),
 ]
 
 
-def test_the_best_rate_of_complete_trials_that_did_not_collapse() -> None:
-    assert choose(TRIALS) == {"a-small": 0.1, "b-small": 0.03}
+def test_the_best_rate_of_complete_runs_that_did_not_collapse() -> None:
+    assert choose(TRIED) == {"transformer-small": 0.1, "feedforward-small": 0.03}
     assert choose([]) == {}
 
 
 def test_the_search_as_a_table_and_what_to_know_of_it() -> None:
-    lines = tuning_table(TRIALS).splitlines()
+    lines = to_terminal([tuning_table(TRIED)]).splitlines()
     rows = [[text.strip() for text in line.strip("|").split("|")] for line in lines]
     assert rows[0] == ["head", "0.03", "0.1", "0.3", "chosen"]
-    assert rows[2] == ["a-small", "30.00 ± 0.00", "42.00 ± 2.83", "42.00 ± 2.83", "0.1"]
+    assert rows[2] == ["transformer-small", "30.00 ± 0.00", "42.00 ± 2.83", "42.00 ± 2.83", "0.1"]
     assert rows[3][3:] == ["99.00 ± 0.00 (collapsed)", "0.03"]
     assert rows[4][1:] == ["50.00", "not run", "not run", "none"]
-    assert notes(TRIALS) == [
-        "b-small: the best rate, 0.03, is the lowest tried; a better one may lie beyond: add it to "
-        "--rates.",
-        "c-small: no rate was run with every seed and without a collapse.",
+    assert notes(TRIED) == [
+        "feedforward-small: the best rate, 0.03, is the lowest tried; a better one may lie beyond: "
+        "add it to --rates.",
+        "lightly-small: no rate was run with every seed and without a collapse.",
     ]
 
 
@@ -100,8 +108,8 @@ def test_a_search_is_run_stored_and_ends_with_the_flag_to_paste(
     (rate,) = stored["chosen"].values()
     assert f"For the tables: --learning-rates feedforward-small={rate:g}" in out
     assert len(stored["trials"]) == 2
-    for tried in stored["trials"]:
-        (accuracy,) = tried["accuracy"].values()
-        files = list((tmp_path / "out").glob(f"*-{tried['keys']['0']}.json"))
+    for trial in stored["trials"]:
+        (accuracy,) = trial["accuracy"].values()
+        files = list((tmp_path / "out").glob(f"*-{trial['keys']['0']}.json"))
         assert json.loads(files[0].read_text())["metrics"]["unsupervised"] == accuracy
     assert ResultFolder(tmp_path / "out").path.joinpath("tuning.md").exists()

@@ -16,7 +16,9 @@ from df_heads.benchmarks.harness.plan.table_script import run_table
 from df_heads.benchmarks.harness.plots.curves import Curve, Panel, draw_curves
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
-from df_heads.benchmarks.harness.tables.accuracy import FilledRow, Row, both_tables
+from df_heads.benchmarks.harness.tables.accuracy import accuracies_and_gains
+from df_heads.benchmarks.harness.tables.blocks import Block
+from df_heads.benchmarks.harness.tables.runs import Configuration, Runs
 
 
 def of_the_papers_ablations(args: argparse.Namespace, dataset: str, head: str) -> bool:
@@ -78,29 +80,31 @@ class Ablation:
             parser.error(f"{shared} is what this table varies; give its values to {self.flag}")
         return args
 
-    def rows(self, args: argparse.Namespace) -> list[Row]:
+    def configurations(self, args: argparse.Namespace) -> list[Configuration]:
         """The untrained backbone of each data set, then each head at each value."""
-        rows = []
+        every = []
         for dataset in args.datasets:
             untrained = {seed: cells.cell(args, dataset, UNTRAINED, seed) for seed in args.seeds}
-            rows.append(Row((dataset, ""), UNTRAINED, untrained, metrics=cells.metrics(args)))
-            rows += [
-                self._row(args, dataset, value, head)
+            every.append(Configuration((dataset, ""), UNTRAINED, untrained, cells.metrics(args)))
+            every += [
+                self._configuration(args, dataset, value, head)
                 for value in args.values
                 for head in cells.presets(args)
             ]
-        return rows
+        return every
 
-    def _row(self, args: argparse.Namespace, dataset: str, value: float, head: str) -> Row:
-        place = family(head), value
+    def _configuration(
+        self, args: argparse.Namespace, dataset: str, value: float, head: str
+    ) -> Configuration:
+        key = family(head), value
         theirs = of_the_papers_ablations(args, dataset, head)
-        return Row(
+        return Configuration(
             (dataset, f"{value:g}"),
             head,
             {seed: self._cell(args, dataset, head, seed, value) for seed in args.seeds},
-            metrics=cells.metrics(args),
-            paper={UNSUPERVISED: self.paper[place]} if theirs and place in self.paper else {},
-            paper_hours=self.paper_hours.get(place) if theirs else None,
+            cells.metrics(args),
+            paper={UNSUPERVISED: self.paper[key]} if theirs and key in self.paper else {},
+            paper_hours=self.paper_hours.get(key) if theirs else None,
         )
 
     def _cell(
@@ -111,18 +115,20 @@ class Ablation:
 
     def jobs(self, args: argparse.Namespace) -> list[Job]:
         """The cells, one seed after the other."""
-        rows = self.rows(args)
-        return [self._job(args, row, seed) for seed in args.seeds for row in rows]
+        every = self.configurations(args)
+        return [self._job(args, one, seed) for seed in args.seeds for one in every]
 
-    def _job(self, args: argparse.Namespace, row: Row, seed: int) -> Job:
-        value = row.labels[-1]
+    def _job(self, args: argparse.Namespace, one: Configuration, seed: int) -> Job:
+        value = one.labels[-1]
         return cells.job(
-            args, row.experiments[seed], label=f"{self.title} {value}" if value else ""
+            args, one.experiments[seed], label=f"{self.title} {value}" if value else ""
         )
 
-    def table(self, args: argparse.Namespace, results: ResultFolder) -> str:
+    def table(self, args: argparse.Namespace, results: ResultFolder) -> list[Block]:
         """The table of the cells asked for, from their result files."""
-        return both_tables(["data", self.title], self.rows(args), cells.loader(args, results))
+        headings = ["data", self.title]
+        load = cells.loader(args, results)
+        return accuracies_and_gains(headings, self.configurations(args), load)
 
     def draw(self, args: argparse.Namespace, results: ResultFolder) -> list[Path]:
         """One panel for each data set and size: unsupervised accuracy over the varied number."""
@@ -143,24 +149,20 @@ class Ablation:
     ) -> list[Curve]:
         curves = []
         for name in args.heads:
-            rows = [self._row(args, dataset, value, f"{name}-{size}") for value in args.values]
-            curves.append(
-                Curve(
-                    name,
-                    [
-                        (
-                            value,
-                            list(FilledRow(row, results.load).accuracies(UNSUPERVISED).values()),
-                        )
-                        for value, row in zip(args.values, rows, strict=True)
-                    ],
-                    [
-                        (value, row.paper[UNSUPERVISED])
-                        for value, row in zip(args.values, rows, strict=True)
-                        if UNSUPERVISED in row.paper
-                    ],
-                )
-            )
+            points = {
+                value: self._configuration(args, dataset, value, f"{name}-{size}")
+                for value in args.values
+            }
+            ours = [
+                (value, list(Runs(one, results.load).accuracies(UNSUPERVISED).values()))
+                for value, one in points.items()
+            ]
+            paper = [
+                (value, one.paper[UNSUPERVISED])
+                for value, one in points.items()
+                if UNSUPERVISED in one.paper
+            ]
+            curves.append(Curve(name, ours, paper))
         return curves
 
     def main(self, arguments: Sequence[str] | None = None) -> int:

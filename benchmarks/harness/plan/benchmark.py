@@ -11,6 +11,7 @@ import df_heads.benchmarks
 from df_heads.benchmarks.harness.base.registry import Registry
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
+from df_heads.benchmarks.harness.tables.blocks import Block
 
 _PREFIX = "run_"
 
@@ -49,8 +50,8 @@ class Benchmark:
         title: In words.
         question: One sentence, the first of the script's docstring.
         parse: From a command line, without the script's name, to the flags.
-        table: From the flags and a results folder to its text; "not run" stands where there is no
-            result.
+        table: From the flags and a results folder to its blocks; "not run" stands where there is
+            no result.
         main: Runs what is missing, then writes and prints the table; returns the exit code.
         full_runs: Its commands at full budget.
         jobs: Its cells, from the flags.
@@ -64,7 +65,7 @@ class Benchmark:
     title: str
     question: str
     parse: Callable[[Sequence[str] | None], argparse.Namespace]
-    table: Callable[[argparse.Namespace, ResultFolder], str]
+    table: Callable[[argparse.Namespace, ResultFolder], Sequence[Block]]
     main: Callable[[Sequence[str] | None], int]
     full_runs: Sequence[FullRun]
     jobs: Callable[[argparse.Namespace], Sequence[Job]] = no_jobs
@@ -76,12 +77,6 @@ class Benchmark:
     def script(self) -> str:
         """The name of its script, without the ending."""
         return f"{_PREFIX}{self.name}"
-
-    def result_files(self, args: argparse.Namespace) -> list[str]:
-        """The result files that its table is made of, within the folder, each once."""
-        if self.files is not None:
-            return list(self.files(args))
-        return list(dict.fromkeys(file for job in self.jobs(args) for file in job.files()))
 
 
 def question_of(doc: str | None) -> str:
@@ -96,14 +91,18 @@ def _refuse_outside(name: str, found: Any) -> Benchmark:
 
 
 def benchmarks() -> Registry[Benchmark]:
-    """All benchmarks by name: the run_*.py of this folder, and the entry points of others."""
+    """All benchmarks by name: the run_*.py of this folder, and the entry points of others.
+
+    The paper's tables come first.
+    """
     registry: Registry[Benchmark] = Registry(
         "benchmark", _refuse_outside, group="df_heads.benchmarks"
     )
-    for module in pkgutil.iter_modules(df_heads.benchmarks.__path__):
-        if module.name.startswith(_PREFIX):
-            loaded = import_module(f"df_heads.benchmarks.{module.name}")
-            benchmark = getattr(loaded, "BENCHMARK", None)
-            if benchmark is not None:
-                registry.add(benchmark.name, benchmark)
+    names = [module.name for module in pkgutil.iter_modules(df_heads.benchmarks.__path__)]
+    scripts = [name for name in names if name.startswith(_PREFIX)]
+    for script in sorted(scripts, key=lambda name: (not name.startswith("run_table"), name)):
+        loaded = import_module(f"df_heads.benchmarks.{script}")
+        benchmark = getattr(loaded, "BENCHMARK", None)
+        if benchmark is not None:
+            registry.add(benchmark.name, benchmark)
     return registry

@@ -16,7 +16,7 @@ from df_heads.benchmarks.harness.evaluate.registry import EVALUATIONS
 from df_heads.benchmarks.harness.plan.flags import add_shared_flags, experiment_from, known
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import WHOLE, Job, shard
-from df_heads.benchmarks.harness.tables.accuracy import METRICS
+from df_heads.benchmarks.harness.tables.runs import METRICS
 from df_heads.benchmarks.harness.train.heads import HEADS as HEAD_FAMILIES
 
 HEADS = ("feedforward", "transformer", "transformer-self")

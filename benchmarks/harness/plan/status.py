@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.base.text_table import duration, markdown_table
 from df_heads.benchmarks.harness.evaluate.evaluation import Evaluation
 from df_heads.benchmarks.harness.store.locks import Owner, lock_owner
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
+from df_heads.benchmarks.harness.tables.blocks import Block, Cell, Paragraph, Table
+from df_heads.benchmarks.harness.tables.values import Duration, Number
 
 # What a run's time depends on most; runs that agree in these have the same budget.
 BUDGET = (
@@ -97,7 +98,7 @@ class Clock:
         return total, unknown
 
 
-def status_text(tables: Mapping[str, Sequence[Job]], results: ResultFolder) -> str:
+def status(tables: Mapping[str, Sequence[Job]], results: ResultFolder) -> list[Block]:
     """The progress page: a line for each table, one for all, then what runs and what failed.
 
     Args:
@@ -110,28 +111,32 @@ def status_text(tables: Mapping[str, Sequence[Job]], results: ResultFolder) -> s
     # Tables share cells, so this is less than the sum of the lines above it.
     looks["all, shared cells once"] = together = look(_strongest(every), results)
     clock = Clock([job for cells in looks.values() for job in cells.done], results)
-    header = ["table", "done", "running", "failed", "missing", "time left"]
-    lines = [
+    lines: list[list[Cell]] = [
         [
             name,
-            str(len(cells.done)),
-            str(len(cells.running)),
-            str(len(cells.failed)),
-            str(len(cells.missing)),
+            Number(len(cells.done)),
+            Number(len(cells.running)),
+            Number(len(cells.failed)),
+            Number(len(cells.missing)),
             _time_left(*clock.left(cells, now)),
         ]
         for name, cells in looks.items()
     ]
-    parts = [markdown_table(header, lines)]
-    if together.missing or together.running:
-        parts.append(_explanation(clock.left(together, now)[0], len(together.running)))
-    parts += [
-        f"running: {job.experiment.name} (process {owner.pid} on {owner.host} for "
-        f"{duration(now - owner.since)})"
-        for job, owner in together.running.items()
+    sentences = [
+        *(
+            [_explanation(clock.left(together, now)[0], len(together.running))]
+            if together.missing or together.running
+            else []
+        ),
+        *(
+            f"running: {job.experiment.name} (process {owner.pid} on {owner.host} for "
+            f"{Duration(now - owner.since)})"
+            for job, owner in together.running.items()
+        ),
+        *(f"failed: {sentence}" for sentence in together.failed.values()),
     ]
-    parts += [f"failed: {sentence}" for sentence in together.failed.values()]
-    return "\n\n".join(parts)
+    table = Table(["table", "done", "running", "failed", "missing", "time left"], lines)
+    return [table, *map(Paragraph, sentences)]
 
 
 def _strongest(jobs: Sequence[Job]) -> list[Job]:
@@ -148,14 +153,14 @@ def _explanation(seconds: float, at_work: int) -> str:
         f"budget; {at_work} now at work"
     )
     shared = at_work > 1 and seconds
-    return f"{sentence}, together {duration(seconds / at_work)}." if shared else f"{sentence}."
+    return f"{sentence}, together {Duration(seconds / at_work)}." if shared else f"{sentence}."
 
 
 def _time_left(seconds: float, unknown: int) -> str:
     if unknown:
-        known = f"{duration(seconds)} + " if seconds else ""
+        known = f"{Duration(seconds)} + " if seconds else ""
         return f"{known}{unknown} of a budget never finished"
-    return duration(seconds) if seconds else ""
+    return str(Duration(seconds)) if seconds else ""
 
 
 def _budget(experiment: Experiment) -> tuple[object, ...]:

@@ -12,8 +12,10 @@ from df_heads.benchmarks.harness.plan.flags import machine_from, source_from
 from df_heads.benchmarks.harness.store.files import write_text
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
+from df_heads.benchmarks.harness.tables.blocks import Block
+from df_heads.benchmarks.harness.tables.text import to_markdown, to_terminal
 
-TableText = Callable[[argparse.Namespace, ResultFolder], str]
+MakeTable = Callable[[argparse.Namespace, ResultFolder], Sequence[Block]]
 Draw = Callable[[argparse.Namespace, ResultFolder], Sequence[Path]]
 
 
@@ -21,7 +23,7 @@ def run_table(
     name: str,
     args: argparse.Namespace,
     jobs: Sequence[Job],
-    table: TableText,
+    table: MakeTable,
     draw: Draw | None = None,
 ) -> int:
     """Run the jobs of this shard that are missing, then write the table and the figures.
@@ -33,7 +35,7 @@ def run_table(
         name: File name of the table, without its ending.
         args: The parsed flags of `cells.table_parser`.
         jobs: The table's cells.
-        table: Its text, from the result files.
+        table: Makes it from the result files.
         draw: Writes its figures and returns their files.
 
     Returns:
@@ -47,11 +49,11 @@ def run_table(
         failures = run_missing(jobs, source_from(args), results, machine, args.shard)
     if not is_first_process():
         return 0
-    text = table(args, results)
+    blocks = table(args, results)
     file = results.path / f"{file_stem(name, args)}.md"
-    print(f"\n{text}\n")
+    print(f"\n{to_terminal(blocks)}\n")
     try:
-        write_text(file, text + "\n")
+        write_text(file, to_markdown(blocks) + "\n")
         print(f"Table: {file}")
     except OSError as error:  # a finished folder may be on a read-only disk
         print(f"No file of the table: {trouble_of_the_machine(error) or error}", file=sys.stderr)

@@ -1,84 +1,69 @@
 """Choosing one learning rate for each head from runs on held-out images."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from df_heads.benchmarks.harness.base.statistics import Summary, summarize
-from df_heads.benchmarks.harness.base.text_table import NOT_RUN, markdown_table, percent
-from df_heads.benchmarks.harness.store.schema import RunResult
+from df_heads.benchmarks.harness.base.statistics import Summary
+from df_heads.benchmarks.harness.evaluate.standard import UNSUPERVISED
+from df_heads.benchmarks.harness.tables.blocks import Cell, Table
+from df_heads.benchmarks.harness.tables.runs import METRICS, Runs
+from df_heads.benchmarks.harness.tables.values import Mean, Number
 
 #: What the best rate is chosen by: the accuracy that every ablation of the paper reports.
-CRITERION = "unsupervised"
+CRITERION = METRICS[UNSUPERVISED]
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One head at one rate.
-
-    Attributes:
-        head: A preset.
-        rate: Peak learning rate.
-        results: Content of its result files, by seed.
-        wanted: How many seeds there should be.
-    """
-
-    head: str
-    rate: float
-    results: Mapping[int, RunResult]
-    wanted: int
-
-    @property
-    def accuracy(self) -> Summary | None:
-        """The criterion over seeds, in percent; None if nothing was run."""
-        return summarize([result.metrics[CRITERION] for result in self.results.values()])
-
-    @property
-    def counts(self) -> bool:
-        """Whether it may be chosen: every seed was run and none collapsed."""
-        complete = len(self.results) == self.wanted
-        return complete and not any(result.collapsed for result in self.results.values())
+def rate_of(runs: Runs) -> float:
+    """The peak learning rate of runs."""
+    return next(iter(runs.configuration.experiments.values())).learning_rate
 
 
-def choose(trials: Sequence[Trial]) -> dict[str, float]:
+def accuracy(runs: Runs) -> Summary | None:
+    """The criterion over seeds, in percent; None if nothing was run."""
+    return runs.mean(UNSUPERVISED)
+
+
+def counts(runs: Runs) -> bool:
+    """Whether a rate may be chosen: every seed was run and none collapsed."""
+    return runs.complete and not runs.collapsed
+
+
+def choose(tried: Sequence[Runs]) -> dict[str, float]:
     """The best rate of each head that has one; of equal rates the lowest."""
     best: dict[str, tuple[float, float]] = {}
-    for trial in sorted(trials, key=lambda trial: trial.rate):
-        if trial.counts and trial.accuracy is not None:
-            accuracy, _ = best.get(trial.head, (-math.inf, 0.0))
-            if trial.accuracy.mean > accuracy:
-                best[trial.head] = trial.accuracy.mean, trial.rate
+    for runs in sorted(tried, key=rate_of):
+        mean = accuracy(runs)
+        if counts(runs) and mean is not None:
+            head = runs.configuration.head
+            if mean.mean > best.get(head, (-math.inf, 0.0))[0]:
+                best[head] = mean.mean, rate_of(runs)
     return {head: rate for head, (_, rate) in best.items()}
 
 
-def tuning_table(trials: Sequence[Trial]) -> str:
+def tuning_table(tried: Sequence[Runs]) -> Table:
     """A line for each head: its accuracy at each rate, and the rate chosen."""
-    rates = sorted({trial.rate for trial in trials})
-    heads = list(dict.fromkeys(trial.head for trial in trials))
-    chosen = choose(trials)
-    by_place = {(trial.head, trial.rate): trial for trial in trials}
-    lines = [
+    rates = sorted({rate_of(runs) for runs in tried})
+    chosen = choose(tried)
+    by_head = {(runs.configuration.head, rate_of(runs)): runs for runs in tried}
+    lines: list[list[Cell]] = [
         [
             head,
-            *(_cell(by_place[head, rate]) for rate in rates),
-            f"{chosen[head]:g}" if head in chosen else "none",
+            *(_mean(by_head[head, rate]) for rate in rates),
+            Number(chosen[head], "g") if head in chosen else "none",
         ]
-        for head in heads
+        for head in dict.fromkeys(runs.configuration.head for runs in tried)
     ]
-    return markdown_table(["head", *(f"{rate:g}" for rate in rates), "chosen"], lines)
+    return Table(["head", *(f"{rate:g}" for rate in rates), "chosen"], lines)
 
 
-def _cell(trial: Trial) -> str:
-    if trial.accuracy is None:
-        return NOT_RUN
-    mark = " (collapsed)" if any(result.collapsed for result in trial.results.values()) else ""
-    return f"{percent(trial.accuracy)}{mark}"
+def _mean(runs: Runs) -> Mean:
+    return Mean(accuracy(runs), collapsed=runs.collapsed)
 
 
-def notes(trials: Sequence[Trial]) -> list[str]:
+def notes(tried: Sequence[Runs]) -> list[str]:
     """What to know before using the choice, one sentence each."""
-    rates = sorted({trial.rate for trial in trials})
-    chosen = choose(trials)
+    rates = sorted({rate_of(runs) for runs in tried})
+    chosen = choose(tried)
     sentences = [
         f"{head}: the best rate, {rate:g}, is the "
         f"{'lowest' if rate == rates[0] else 'highest'} tried; a better one may lie beyond: add "
@@ -88,7 +73,7 @@ def notes(trials: Sequence[Trial]) -> list[str]:
     ]
     sentences += [
         f"{head}: no rate was run with every seed and without a collapse."
-        for head in dict.fromkeys(trial.head for trial in trials)
+        for head in dict.fromkeys(runs.configuration.head for runs in tried)
         if head not in chosen
     ]
     return sentences

@@ -1,4 +1,4 @@
-"""Figures: one place for the style, the colours and the missing matplotlib."""
+"""Figures: one place for the style, the colors and the missing matplotlib."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.statistics import Summary
 
-#: Okabe and Ito's colours, which colour-blind readers can tell apart.
+#: Okabe and Ito's colors, which color-blind readers can tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DPI = 110
 

@@ -21,14 +21,14 @@ PANELS = {
     "neighbor_purity": "nearest token of the same class",
 }
 
-# Below this the colours would show rounding.
+# Below this the colors would show rounding.
 LEAST_RANGE = 0.01
 
 
 def draw_maps(result: FusionMaps, layers: Sequence[int], file: Path) -> None:
     """The first head's attention in some layers (from 0), side by side, sorted by class.
 
-    All panels share one colour scale, from the 0.5 % to the 99.5 % quantile of what is drawn: how
+    All panels share one color scale, from the 0.5 % to the 99.5 % quantile of what is drawn: how
     many times the weight of uniform attention.
     """
     tokens = len(result.labels)
@@ -48,7 +48,7 @@ def draw_maps(result: FusionMaps, layers: Sequence[int], file: Path) -> None:
 
 
 def draw_measures(results: Mapping[str, FusionMaps], file: Path) -> None:
-    """Every measure over the layers, one colour a head: solid after training, dotted before.
+    """Every measure over the layers, one color a head: solid after training, dotted before.
 
     The line is the mean over attention heads, the band reaches from the least to the most.
     """

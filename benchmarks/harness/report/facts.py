@@ -2,13 +2,13 @@
 
 import argparse
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.base.text_table import duration
-from df_heads.benchmarks.harness.report.folder import Record
-from df_heads.benchmarks.harness.report.text import plain
+from df_heads.benchmarks.harness.report.result_files import Origin, ResultFile
+from df_heads.benchmarks.harness.tables.blocks import Code, Inline
+from df_heads.benchmarks.harness.tables.values import Duration
 
 # Flags that decide no number, or that the experiments tell better.
 NO_BUDGET = (
@@ -22,9 +22,9 @@ _WORDED = (
 )  # fmt: skip
 
 
-def budget(args: argparse.Namespace, records: Sequence[Record]) -> str:
+def budget(args: argparse.Namespace, files: Sequence[ResultFile]) -> str:
     """The budget in words: of the runs, or, where there are none, the flags that set it."""
-    trained = [r.experiment for r in records if r.experiment is not None and r.trained]
+    trained = [f.experiment for f in files if f.experiment is not None and f.trained]
     if not trained:
         return "; ".join(
             f"{name.replace('_', ' ')} {_words(value)}"
@@ -33,7 +33,7 @@ def budget(args: argparse.Namespace, records: Sequence[Record]) -> str:
         )
     holdouts = [experiment.holdout for experiment in trained if experiment.holdout]
     parts = [
-        _data(trained, records),
+        _data(trained, files),
         f"{_values(trained, 'image_size')} px",
         f"{_values(trained, 'epochs')} epochs in batches of {_values(trained, 'batch_size')}",
         f"backbone {_values(trained, 'backbone')}",
@@ -45,14 +45,14 @@ def budget(args: argparse.Namespace, records: Sequence[Record]) -> str:
     return "; ".join(parts)
 
 
-def short_budget(records: Sequence[Record]) -> str:
+def short_budget(files: Sequence[ResultFile]) -> str:
     """Data, images, epochs and backbone, for a line of the summary."""
-    trained = [r.experiment for r in records if r.experiment is not None and r.trained]
+    trained = [f.experiment for f in files if f.experiment is not None and f.trained]
     if not trained:
         return ""
     return ", ".join(
         [
-            _data(trained, records),
+            _data(trained, files),
             f"{_values(trained, 'epochs')} epochs",
             _values(trained, "backbone"),
         ]
@@ -70,18 +70,18 @@ def learning_rates(trained: Sequence[Experiment]) -> str:
     return f"learning rates {', '.join(f'{head} {rate}' for head, rate in rates.items())}"
 
 
-def _data(trained: Sequence[Experiment], records: Sequence[Record]) -> str:
+def _data(trained: Sequence[Experiment], files: Sequence[ResultFile]) -> str:
     sizes: dict[str, list[int]] = {}
-    for record in records:
-        data = record.content.get("data") if record.content else None
-        if record.experiment is not None and isinstance(data, dict) and "train" in data:
-            sizes.setdefault(record.experiment.dataset, []).append(data["train"])
+    for file in files:
+        images = file.origin.train_images if file.origin else None
+        if file.experiment is not None and images is not None:
+            sizes.setdefault(file.experiment.dataset, []).append(images)
     words = []
     for name in _unique(experiment.dataset for experiment in trained):
         asked = _unique(e.train_images for e in trained if e.dataset == name)
         counts = sizes.get(name) or [count for count in asked if count is not None]
-        images = " or ".join(f"{count:,}" for count in sorted(_unique(counts))) or "all"
-        words.append(f"{name} ({images} training images)")
+        number = " or ".join(f"{count:,}" for count in sorted(_unique(counts))) or "all"
+        words.append(f"{name} ({number} training images)")
     return ", ".join(words)
 
 
@@ -111,60 +111,54 @@ def _unique(values: Iterable[Any]) -> list[Any]:
 def _words(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_words, value))
-    return f"{value:g}" if isinstance(value, float) else plain(str(value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def seconds_of(content: Mapping[str, Any]) -> float | None:
-    """What a result cost, all phases together; None if its file does not say."""
-    seconds = content.get("seconds")
-    if isinstance(seconds, dict):
-        return float(sum(seconds.values()))
-    return None if seconds is None else float(seconds)
-
-
-def cost(contents: Sequence[Mapping[str, Any]]) -> str:
+def cost(origins: Sequence[Origin]) -> str:
     """Time of training and evaluating, over all results."""
-    known = [seconds for content in contents if (seconds := seconds_of(content)) is not None]
-    count = f"{len(contents)} result {'file' if len(contents) == 1 else 'files'}"
+    known = [origin.seconds for origin in origins if origin.seconds is not None]
+    count = f"{len(origins)} result {'file' if len(origins) == 1 else 'files'}"
     if not known:
         return f"not recorded ({count})"
-    rest = len(contents) - len(known)
-    return f"{duration(sum(known))} ({count}{f', {rest} without a time' if rest else ''})"
+    rest = len(origins) - len(known)
+    return f"{Duration(sum(known))} ({count}{f', {rest} without a time' if rest else ''})"
 
 
-def hardware(contents: Sequence[Mapping[str, Any]]) -> str:
+def hardware(origins: Sequence[Origin]) -> str:
     """The machines."""
-    return _of_environments(contents, "hardware")
+    return "; ".join(_unique(origin.environment.hardware for origin in origins))
 
 
-def commits(contents: Sequence[Mapping[str, Any]]) -> str:
+def commits(origins: Sequence[Origin]) -> list[Inline]:
     """The commits, short; "+" stands for changes that were not committed."""
-    found = _unique(str(content["environment"].get("commit")) for content in contents)
-    return ", ".join(f"`{commit[:10]}{'+' if commit.endswith('+') else ''}`" for commit in found)
+    found = _unique(str(origin.environment.commit) for origin in origins)
+    short = [f"{commit[:10]}{'+' if commit.endswith('+') else ''}" for commit in found]
+    return joined(", ", [[Code(commit)] for commit in short])
 
 
-def versions(contents: Sequence[Mapping[str, Any]]) -> str:
+def versions(origins: Sequence[Origin]) -> str:
     """Python and the packages; several versions of one are joined by "or"."""
     by_package: dict[str, list[str]] = {}
-    for content in contents:
-        environment = content["environment"]
-        python = {"Python": environment.get("python")}
-        for name, version in {**python, **environment.get("packages", {})}.items():
+    for origin in origins:
+        environment = origin.environment
+        for name, version in {"Python": environment.python, **environment.packages}.items():
             by_package.setdefault(name, []).append(str(version))
     return ", ".join(f"{name} {' or '.join(_unique(found))}" for name, found in by_package.items())
 
 
-def data_notes(contents: Sequence[Mapping[str, Any]]) -> str:
+def data_notes(origins: Sequence[Origin]) -> list[Inline]:
     """What is particular about the copies of the data, and their fingerprints."""
-    notes = []
-    for content in contents:
-        data = content.get("data")
-        if isinstance(data, dict):
-            note = f", {plain(data['note'])}" if data.get("note") else ""
-            notes.append(f"{data.get('name')} `{data.get('fingerprint')}`{note}")
-    return "; ".join(_unique(notes))
+    copies = _unique(origin.data for origin in origins if origin.data is not None)
+    parts: list[list[Inline]] = [
+        [f"{copy.name} ", Code(copy.fingerprint), *([f", {copy.note}"] if copy.note else [])]
+        for copy in copies
+    ]
+    return joined("; ", parts)
 
 
-def _of_environments(contents: Sequence[Mapping[str, Any]], name: str) -> str:
-    found = _unique(str(content["environment"].get(name)) for content in contents)
-    return "; ".join(map(plain, found))
+def joined(separator: str, parts: Sequence[Sequence[Inline]]) -> list[Inline]:
+    """Pieces of text with a separator between each part."""
+    found: list[Inline] = []
+    for part in parts:
+        found += [*([separator] if found else []), *part]
+    return found

@@ -1,161 +1,158 @@
-"""The report as one Markdown page."""
+"""The report as one page."""
 
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
+from collections.abc import Sequence
+from pathlib import Path
 
-from df_heads.benchmarks.harness.base.text_table import duration
-from df_heads.benchmarks.harness.plan.cells import file_stem
 from df_heads.benchmarks.harness.report.facts import (
     budget,
     commits,
     cost,
     data_notes,
     hardware,
-    seconds_of,
+    joined,
     versions,
 )
-from df_heads.benchmarks.harness.report.folder import Record
-from df_heads.benchmarks.harness.report.runnable import not_run
-from df_heads.benchmarks.harness.report.sections import Scripts, Section, read_sections
-from df_heads.benchmarks.harness.report.text import link, plain, relative
+from df_heads.benchmarks.harness.report.not_run import not_run
+from df_heads.benchmarks.harness.report.result_files import ResultFile
+from df_heads.benchmarks.harness.report.sections import Benchmarks, Section, read_sections
 from df_heads.benchmarks.harness.report.verdicts import summary
-from df_heads.benchmarks.harness.speed.parts import PARTS, result_file
+from df_heads.benchmarks.harness.tables.blocks import (
+    Block,
+    Bullets,
+    Code,
+    Figure,
+    Heading,
+    Inline,
+    Link,
+    Listing,
+    Paragraph,
+    Strong,
+    Text,
+)
+from df_heads.benchmarks.harness.tables.text import link_address
+from df_heads.benchmarks.harness.tables.values import Duration
 
 TITLE = "Results"
-INTRO = """Does a projection head that attends over the batch help, when, and why? This page holds
-what was measured for an answer. `python benchmarks/run_report.py` makes it from the result files
-and nothing else: every table is made again by the script of the command under it, so all of its
-cells have one budget, and a cell without a result file says "not run". The paper's numbers are
-those of arXiv 2403.18681, after 1000 epochs (Table 1: 200). [What was not run](#not-run) is listed
-at the end, with the commands for it."""
-WITHOUT_FIGURE = ("run_table2", "run_tuning")
+INTRO = (
+    "Does a projection head that attends over the batch help, when, and why? This page holds what "
+    "was measured for an answer. ",
+    Code("python benchmarks/run_report.py"),
+    " makes it from the result files and nothing else: every table is made again by the script of "
+    "the command under it, so all of its cells have one budget, and a cell without a result file "
+    'says "not run". The paper\'s numbers are those of arXiv 2403.18681, after 1000 epochs '
+    "(Table 1: 200). ",
+    Link("What was not run", "#not-run"),
+    " is listed at the end, with the commands for it.",
+)
 
 
-def page(root: Path, page_folder: Path, scripts: Scripts) -> str:
+def page(root: Path, page_folder: Path, benchmarks: Benchmarks) -> list[Block]:
     """The whole page.
 
     Args:
         root: The results tree.
-        page_folder: Where the page will be; its links are relative to it.
-        scripts: The scripts whose commands a section may have.
+        page_folder: Where RESULTS.md will be; the commands name folders from there.
+        benchmarks: Whose commands a section may have.
 
     Raises:
         InputError: If the tree has no section, or a file in it is bad.
     """
-    sections = read_sections(root, scripts)
-    links = ["[Summary](#summary)", *(section.link for section in sections), "[Not run](#not-run)"]
-    parts = [
-        f"# {TITLE}",
-        INTRO.replace("\n", " "),
-        _total(sections),
-        "\n".join(f"- {link}" for link in links),
-        "## Summary",
-        summary(sections),
-        *(_section(section, scripts, page_folder) for section in sections),
-        "## Not run",
-        not_run(root, sections, scripts),
+    sections = read_sections(root, benchmarks)
+    links = [
+        Link("Summary", "#summary"),
+        *(section.link for section in sections),
+        Link("Not run", "#not-run"),
     ]
-    return "\n\n".join(parts) + "\n"
+    return [
+        Heading(1, TITLE),
+        Paragraph(INTRO),
+        _total(sections),
+        Bullets(links),
+        Heading(2, "Summary"),
+        *summary(sections),
+        *(block for section in sections for block in _section(section, page_folder)),
+        Heading(2, "Not run"),
+        *not_run(root, sections, benchmarks),
+    ]
 
 
-def _total(sections: Sequence[Section]) -> str:
+def _total(sections: Sequence[Section]) -> Paragraph:
     """What all of it cost; a result that two sections show counts once."""
     every = {
-        section.folder / record.name: record.content
-        for section in sections
-        for record in section.found
+        section.folder / file.name: file.origin for section in sections for file in section.found
     }
-    contents = [content for content in every.values() if content is not None]
-    seconds = sum(seconds_of(content) or 0.0 for content in contents)
-    return f"In all: {len(contents)} result files, {duration(seconds)}, on {hardware(contents)}."
+    origins = [origin for origin in every.values() if origin is not None]
+    time = Duration(sum(origin.seconds or 0.0 for origin in origins))
+    return Paragraph(f"In all: {len(origins)} result files, {time}, on {hardware(origins)}.")
 
 
-def _section(section: Section, scripts: Scripts, page_folder: Path) -> str:
-    question = [scripts[section.script].question]
-    parts = [
-        f"## {plain(section.title)}",
-        *map(plain, question),
-        *([plain(section.note)] if section.note else []),
-        f"**Budget.** {budget(section.args, section.records)}.{_of_the_papers(section, scripts)}",
-        section.text,
-        *_figures(section, page_folder),
-        "\n".join(
-            f"- **{name}.** {value}"
-            for name, value in _facts(section, page_folder).items()
-            if value
+def _section(section: Section, page_folder: Path) -> list[Block]:
+    out_dir = link_address(section.folder, page_folder)
+    return [
+        section.heading,
+        Paragraph(section.benchmark.question),
+        *([Paragraph(section.note)] if section.note else []),
+        Paragraph(
+            (
+                Strong("Budget."),
+                f" {budget(section.args, section.files)}.{_of_the_papers(section)}",
+            )
         ),
-        f"```bash\n{section.command} --out-dir {relative(section.folder, page_folder)}\n```",
+        *section.blocks,
+        *_figures(section),
+        _facts(section),
+        Listing(f"{section.command} --out-dir {out_dir}", "bash"),
     ]
-    return "\n\n".join(parts)
 
 
-def _of_the_papers(section: Section, scripts: Scripts) -> str:
+def _of_the_papers(section: Section) -> str:
     """How much shorter than the paper's the runs are."""
     ours = getattr(section.args, "epochs", None)
     if ours is None:
         return ""
-    papers = scripts[section.script].parse([]).epochs
+    papers = section.benchmark.parse([]).epochs
     return "" if ours == papers else f" Not the paper's: {ours} epochs, not {papers}."
 
 
-def _facts(section: Section, page_folder: Path) -> Mapping[str, str]:
-    contents = section.contents
-    if not contents:
-        return {"Cost": "nothing was run"}
-    missing = len(section.records) - len(contents)
-    return {
-        "Cost": cost(contents) + (f"; {missing} more not run" if missing else ""),
-        "Hardware": hardware(contents),
-        "Versions": versions(contents),
-        "Commits": commits(contents),
-        "Data": data_notes(contents),
-        "Files": _files(section, page_folder),
+def _facts(section: Section) -> Bullets:
+    origins = section.origins
+    if not origins:
+        return Bullets([(Strong("Cost."), " nothing was run")])
+    missing = len(section.files) - len(origins)
+    facts: dict[str, Sequence[Inline]] = {
+        "Cost": [cost(origins) + (f"; {missing} more not run" if missing else "")],
+        "Hardware": [hardware(origins)],
+        "Versions": [versions(origins)],
+        "Commits": commits(origins),
+        "Data": data_notes(origins),
+        "Files": _files(section),
     }
-
-
-def _figures(section: Section, page_folder: Path) -> list[str]:
-    found = [file for name in figure_names(section) if (file := section.folder / name).exists()]
-    if not found and section.found and figure_names(section):
-        return ["The figure was not drawn; the command below with --table-only draws it."]
-    return [
-        f"![{plain(_figure_title(file, section))}]({relative(file, page_folder)})" for file in found
+    items: list[Text] = [
+        (Strong(f"{name}."), " ", *pieces) for name, pieces in facts.items() if pieces
     ]
+    return Bullets(items)
 
 
-def figure_names(section: Section) -> list[str]:
-    """The PNG files that a section's script draws."""
-    args, table = section.args, section.script.removeprefix("run_")
-    if section.script == "run_table1":
-        stem = f"table1-{args.dataset}-{args.epochs}ep"
-        return [f"{stem}-measures.png", *(f"{stem}-{head}-attention.png" for head in args.heads)]
-    if section.script == "run_theory":
-        return ["theory.png"]
-    if section.script == "run_controls":
-        return [f"{file_stem(f'controls-{suite}', args)}.png" for suite in args.suites]
-    if section.script == "run_speed":
-        parts = [name for name, part in PARTS.items() if part.draw]
-        drawn = {result_file(name, device) for name in parts for device in ("cpu", "cuda")}
-        return [f"{PurePath(r.name).stem}.png" for r in section.found if r.name in drawn]
-    return [] if section.script in WITHOUT_FIGURE else [f"{file_stem(table, args)}.png"]
+def _figures(section: Section) -> list[Block]:
+    names = section.benchmark.figures(section.args)
+    found = [file for name in names if (file := section.folder / name).exists()]
+    if not found and section.found and names:
+        return [
+            Paragraph("The figure was not drawn; the command below with --table-only draws it.")
+        ]
+    return [Figure(f"{section.title}: {re.sub(r'[-_]+', ' ', file.stem)}", file) for file in found]
 
 
-def _figure_title(file: Path, section: Section) -> str:
-    return f"{section.title}: {re.sub(r'[-_]+', ' ', file.stem)}"
+def _files(section: Section) -> list[Inline]:
+    links = [Link(_short_name(file), section.folder / file.name) for file in section.found]
+    return [Link("folder", section.folder), ": ", *joined(", ", [[link] for link in links])]
 
 
-def _files(section: Section, page_folder: Path) -> str:
-    links = [
-        link(_short_name(record), section.folder / record.name, page_folder)
-        for record in section.found
-    ]
-    return f"{link('folder', section.folder, page_folder)}: {', '.join(links)}"
-
-
-def _short_name(record: Record) -> str:
+def _short_name(file: ResultFile) -> str:
     """Enough to tell a section's files apart at a glance."""
-    experiment = record.experiment
+    experiment = file.experiment
     if experiment is None:
-        return record.name
-    kind = PurePath(record.name).parent.name  # such as probes; empty of the run itself
-    return f"{experiment.head} seed {experiment.seed} {experiment.key[:4]} {kind}".strip()
+        return file.name
+    short = f"{experiment.head} seed {experiment.seed} {experiment.key[:4]}"
+    return f"{short} {file.evaluation}" if file.evaluation else short

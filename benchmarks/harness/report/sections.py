@@ -17,29 +17,20 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, Protocol
+from typing import Any
 
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.report.folder import ReadFolder, Record
-from df_heads.benchmarks.harness.report.text import plain, slug
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark
+from df_heads.benchmarks.harness.report.result_files import Origin, ResultFile, result_files
 from df_heads.benchmarks.harness.store.files import read_json
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.tables.blocks import Block, Heading, Link
 
 MANIFEST = "report.json"
 
 
-class Script(Protocol):
-    """What a run_*.py offers to the report."""
-
-    def parse(self, arguments: Sequence[str] | None, /) -> argparse.Namespace:
-        """Read its command line."""
-
-    def table(self, args: argparse.Namespace, results: ResultFolder, /) -> str:
-        """Its text, from the result files; "not run" stands where there is none."""
-
-
-#: Name of a script, such as run_table2, to the script.
-Scripts = Mapping[str, Script]
+#: Name -> benchmark, in the order of the report.
+Benchmarks = Mapping[str, Benchmark]
 
 
 @dataclass(frozen=True)
@@ -51,43 +42,43 @@ class Section:
         title: The heading.
         command: As it was typed, without --out-dir.
         note: What the reader should know before reading on; may be empty.
-        script: The name of its script.
+        benchmark: Whose command it is.
         args: Its parsed flags.
-        text: The table, as Markdown.
-        records: The result files that the table is made of, those not there included.
+        blocks: The table, with what stands around it.
+        files: The result files that the table is made of, those not there included.
     """
 
     folder: Path
     title: str
     command: str
     note: str
-    script: str
+    benchmark: Benchmark
     args: argparse.Namespace
-    text: str
-    records: Sequence[Record]
+    blocks: Sequence[Block]
+    files: Sequence[ResultFile]
 
     @property
-    def anchor(self) -> str:
-        """Where the page has it."""
-        return slug(self.title)
+    def heading(self) -> Heading:
+        """Its heading."""
+        return Heading(2, self.title)
 
     @property
-    def link(self) -> str:
+    def link(self) -> Link:
         """A link to it, within the page."""
-        return f"[{plain(self.title)}](#{self.anchor})"
+        return Link(self.title, f"#{self.heading.anchor}")
 
     @property
-    def found(self) -> list[Record]:
+    def found(self) -> list[ResultFile]:
         """The result files that are there."""
-        return [record for record in self.records if record.content is not None]
+        return [file for file in self.files if file.origin is not None]
 
     @property
-    def contents(self) -> list[Mapping[str, Any]]:
-        """Their contents."""
-        return [record.content for record in self.records if record.content is not None]
+    def origins(self) -> list[Origin]:
+        """What made them."""
+        return [file.origin for file in self.files if file.origin is not None]
 
 
-def read_sections(root: Path, scripts: Scripts) -> list[Section]:
+def read_sections(root: Path, benchmarks: Benchmarks) -> list[Section]:
     """The sections of all folders of a results tree, in the order of their paths.
 
     Raises:
@@ -96,7 +87,7 @@ def read_sections(root: Path, scripts: Scripts) -> list[Section]:
     if not root.is_dir():
         raise InputError(f"{root} is no folder; give --results the folder of the result files.")
     manifests = sorted(root.rglob(MANIFEST), key=lambda file: file.parent.parts)
-    sections = [section for file in manifests for section in _read_manifest(file, scripts)]
+    sections = [section for file in manifests for section in _read_manifest(file, benchmarks)]
     if not sections:
         raise InputError(
             f"{root} has no {MANIFEST} in it; put one beside the result files, with the commands "
@@ -104,7 +95,7 @@ def read_sections(root: Path, scripts: Scripts) -> list[Section]:
         )
     by_anchor: dict[str, Section] = {}
     for section in sections:
-        other = by_anchor.setdefault(section.anchor, section)
+        other = by_anchor.setdefault(section.heading.anchor, section)
         if other is not section:
             raise InputError(
                 f"{section.folder / MANIFEST}: the title {section.title!r} is taken by "
@@ -113,14 +104,14 @@ def read_sections(root: Path, scripts: Scripts) -> list[Section]:
     return sections
 
 
-def _read_manifest(file: Path, scripts: Scripts) -> list[Section]:
+def _read_manifest(file: Path, benchmarks: Benchmarks) -> list[Section]:
     entries = read_json(file).get("sections")
     if not isinstance(entries, list):
         raise InputError(f'{file} has no list "sections".')
-    return [_read_section(file, entry, scripts) for entry in entries]
+    return [_read_section(file, entry, benchmarks) for entry in entries]
 
 
-def _read_section(file: Path, entry: Any, scripts: Scripts) -> Section:
+def _read_section(file: Path, entry: Any, benchmarks: Benchmarks) -> Section:
     texts = isinstance(entry, dict) and all(isinstance(value, str) for value in entry.values())
     if not texts or not {"title", "command"} <= entry.keys() <= {"title", "command", "note"}:
         raise InputError(
@@ -128,9 +119,10 @@ def _read_section(file: Path, entry: Any, scripts: Scripts) -> Section:
             f"{json.dumps(entry)[:200]}."
         )
     try:
-        name, args = parse_command(entry["command"], scripts)
-        folder = ReadFolder(file.parent)
-        text = _table(scripts[name], args, folder)
+        benchmark, args = parse_command(entry["command"], benchmarks)
+        results = ResultFolder(file.parent, create=False)
+        files = result_files(benchmark, args, results)
+        blocks = _table(benchmark, args, results)
     except InputError as error:
         raise InputError(f"{file}, section {entry['title']!r}: {error}") from error
     return Section(
@@ -138,28 +130,29 @@ def _read_section(file: Path, entry: Any, scripts: Scripts) -> Section:
         title=entry["title"],
         command=entry["command"],
         note=entry.get("note", ""),
-        script=name,
+        benchmark=benchmark,
         args=args,
-        text=text,
-        records=list(folder.records.values()),
+        blocks=blocks,
+        files=files,
     )
 
 
-def parse_command(command: str, scripts: Scripts) -> tuple[str, argparse.Namespace]:
-    """The name of a command's script, and its flags as the script parses them.
+def parse_command(command: str, benchmarks: Benchmarks) -> tuple[Benchmark, argparse.Namespace]:
+    """The benchmark of a command, and its flags as the benchmark parses them.
 
     Raises:
-        InputError: If it is not a command of one of the scripts, or the script refuses it.
+        InputError: If it is not a command of one of the benchmarks, or that refuses it.
     """
     try:
         python, script, *flags = shlex.split(command)
     except ValueError:
         python, script, flags = "", "", []
-    name = PurePath(script).stem
-    if python != "python" or name not in scripts:
+    by_script = {benchmark.script: benchmark for benchmark in benchmarks.values()}
+    benchmark = by_script.get(PurePath(script).stem)
+    if python != "python" or benchmark is None:
         raise InputError(
             f"the command {command!r} is not python benchmarks/SCRIPT with one of "
-            f"{', '.join(f'{known}.py' for known in scripts)}."
+            f"{', '.join(f'{known}.py' for known in by_script)}."
         )
     if any(flag.split("=")[0] == "--out-dir" for flag in flags):
         raise InputError(
@@ -169,19 +162,21 @@ def parse_command(command: str, scripts: Scripts) -> tuple[str, argparse.Namespa
     try:
         # argparse tells what it does not like on stderr, --help on stdout, and exits.
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            args = scripts[name].parse(flags)
+            args = benchmark.parse(flags)
     except SystemExit as error:
         lines = said.getvalue().strip().splitlines() or [""]
         reason = lines[-1].partition("error: ")[2] or "it prints its help"
         raise InputError(f"the command {command!r} does not run: {reason}.") from error
-    return name, args
+    return benchmark, args
 
 
-def _table(script: Script, args: argparse.Namespace, folder: ReadFolder) -> str:
+def _table(
+    benchmark: Benchmark, args: argparse.Namespace, results: ResultFolder
+) -> Sequence[Block]:
     try:
-        return script.table(args, folder)
+        return benchmark.table(args, results)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(
-            f"a result file in {folder.path} lacks what the table needs ({error!r}); move it away "
+            f"a result file in {results.path} lacks what the table needs ({error!r}); move it away "
             "to run it again."
         ) from error

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import sdpa_kernel
 
-from df_heads.benchmarks.harness.base.text_table import markdown_table
 from df_heads.benchmarks.harness.speed.head_peers import (
     HEAD_DIM,
     NARROW_HEAD_DIM,
@@ -27,6 +26,8 @@ from df_heads.benchmarks.harness.speed.measuring import (
     summary,
     time_in_turn,
 )
+from df_heads.benchmarks.harness.tables.blocks import Block, Cell, Paragraph, Table
+from df_heads.benchmarks.harness.tables.values import Number, Range
 from df_heads.sdpa_backends import backends_that_run, fastest_first, time_backends
 
 
@@ -102,36 +103,29 @@ def backends_line(content: dict[str, Any]) -> str:
     return f"Kernels of attention: {times}; ran: {', '.join(content['ran'])}."
 
 
-def head_table(content: dict[str, Any]) -> str:
-    """Markdown of what `measure_head` returns."""
-    times = [
+def head_table(content: dict[str, Any]) -> list[Block]:
+    """What `measure_head` returns."""
+    times: list[list[Cell]] = [
         [
             name,
-            f"{timing['median']:.1f}",
-            f"{timing['low']:.1f} to {timing['high']:.1f}",
-            f"{content['ratio'][name]:.3f}",
+            Number(timing["median"], ".1f"),
+            Range(timing["low"], timing["high"], ".1f"),
+            Number(content["ratio"][name], ".3f"),
         ]
         for name, timing in content["milliseconds"].items()
     ]
-    peaks = [
-        [samples, f"{peak:.0f}", f"{peak / int(samples) * 1024:.1f}"]
+    peaks: list[list[Cell]] = [
+        [samples, Number(peak, ".0f"), Number(peak / int(samples) * 1024, ".1f")]
         for samples, peak in content["memory_mib"].items()
     ]
-    return "\n".join(
-        [
-            backends_line(content),
-            "",
-            f"Equal weights; wide: heads of {HEAD_DIM}, narrow: of {NARROW_HEAD_DIM}.",
-            "",
-            markdown_table(["head", "ms", "range", "ours / it, pair by pair"], times),
-            "",
-            "Peak memory of one pass beyond the weights:",
-            "",
-            markdown_table(["samples", "MiB", "KiB per sample"], peaks),
-            "",
-            f"log-log slope: {content['memory_slope']:.2f} (1 is linear, 2 is quadratic)",
-        ]
-    )
+    return [
+        Paragraph(backends_line(content)),
+        Paragraph(f"Equal weights; wide: heads of {HEAD_DIM}, narrow: of {NARROW_HEAD_DIM}."),
+        Table(["head", "ms", "range", "ours / it, pair by pair"], times),
+        Paragraph("Peak memory of one pass beyond the weights:"),
+        Table(["samples", "MiB", "KiB per sample"], peaks),
+        Paragraph(f"log-log slope: {content['memory_slope']:.2f} (1 is linear, 2 is quadratic)"),
+    ]
 
 
 def our_pass(tokens: int, device: torch.device, *, precision: str, **options: Any) -> Pass:

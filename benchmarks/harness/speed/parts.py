@@ -1,4 +1,4 @@
-"""What run_speed.py can measure: each part's flags, measurement, text and figure."""
+"""What run_speed.py can measure: each part's flags, measurement, table and figure."""
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
@@ -9,19 +9,19 @@ from typing import Any
 import torch
 
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.base.text_table import NOT_RUN
 from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
 from df_heads.benchmarks.harness.speed.head_scaling import (
     default_tokens,
+    draw_scaling,
     measure_scaling,
     scaling_table,
 )
 from df_heads.benchmarks.harness.speed.head_speed import head_table, measure_head
 from df_heads.benchmarks.harness.speed.loss_speed import loss_table, measure_losses
-from df_heads.benchmarks.harness.speed.scaling_plot import draw_scaling
 from df_heads.benchmarks.harness.speed.step_rows import Setup
-from df_heads.benchmarks.harness.speed.step_speed import measure_steps, steps_text
+from df_heads.benchmarks.harness.speed.step_speed import measure_steps, steps_table
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.tables.blocks import Block
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Part:
         help: In a few words.
         flags: Those that decide what is measured; kept with the result.
         measure: From the parsed flags and a device.
-        text: Of what was measured, in Markdown.
+        table: Of what was measured.
         draw: Its figure, if it has one: content, file without ending, title to files.
     """
 
     help: str
     flags: Sequence[str]
     measure: Callable[[argparse.Namespace, torch.device], dict[str, Any]]
-    text: Callable[[dict[str, Any]], str]
+    table: Callable[[dict[str, Any]], list[Block]]
     draw: Callable[..., Sequence[Path]] | None = None
 
 
@@ -83,7 +83,7 @@ PARTS: Mapping[str, Part] = {
         "the whole training step and the views alone, beside lightly's pipeline and kornia",
         ("backbone", "heads", "batch_size", "precision", "step_repeats", "steps"),
         _steps,
-        steps_text,
+        steps_table,
     ),
     "head": Part(
         "the head alone against its peers, and its memory",
@@ -117,8 +117,10 @@ def result_file(name: str, device: str) -> str:
     return f"speed-{name}-{device}.json"
 
 
-def stored_text(name: str, args: argparse.Namespace, results: ResultFolder, device: str) -> str:
-    """What a part's result file says; "not run" without one.
+def stored_table(
+    name: str, args: argparse.Namespace, results: ResultFolder, device: str
+) -> list[Block]:
+    """What a part's result file says; nothing without one.
 
     Raises:
         InputError: If the file is damaged, or was made with other flags.
@@ -126,7 +128,7 @@ def stored_text(name: str, args: argparse.Namespace, results: ResultFolder, devi
     part = PARTS[name]
     content = results.load_file(result_file(name, device))
     if content is None:
-        return NOT_RUN
+        return []
     file = results.path / result_file(name, device)
     made_with = content.get("flags")
     if made_with != flags_of(part, args):
@@ -135,7 +137,7 @@ def stored_text(name: str, args: argparse.Namespace, results: ResultFolder, devi
             "same, or another --out-dir."
         )
     try:
-        return part.text(content)
+        return part.table(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{file} is damaged ({error!r}); move it away to measure again."

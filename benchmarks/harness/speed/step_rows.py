@@ -30,7 +30,7 @@ PREFETCH = 2  # batches that each worker of a DataLoader keeps ready: torch's de
 WAITING = 0.05  # of a step: more of it spent waiting for workers, and they set the speed
 
 #: Does so many steps and gives the seconds that they took.
-Block = Callable[[int], float]
+TimedSteps = Callable[[int], float]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Setup:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def timed(self, step: Callable[[], object]) -> Block:
+    def timed(self, step: Callable[[], object]) -> TimedSteps:
         """A step as a block."""
 
         def block(steps: int) -> float:
@@ -102,7 +102,7 @@ def eager_update(setup: Setup, model: SimCLR) -> Callable[[list[Tensor]], None]:
     return update
 
 
-def eager(setup: Setup, *, kornia: bool = False, train: bool = True) -> Block:
+def eager(setup: Setup, *, kornia: bool = False, train: bool = True) -> TimedSteps:
     """Views by our augmentation or kornia's on the device, and the eager step."""
     augment = KorniaAugment(IMAGE_SIZE, **VIEWS) if kornia else SimCLRAugment(IMAGE_SIZE, **VIEWS)
     augment.to(setup.device)
@@ -118,7 +118,7 @@ def eager(setup: Setup, *, kornia: bool = False, train: bool = True) -> Block:
     return setup.timed(step)
 
 
-def compiled(setup: Setup, *, train: bool = True) -> Block:
+def compiled(setup: Setup, *, train: bool = True) -> TimedSteps:
     """The compiled step: views in one graph, tiny maps as products, fused update."""
     augment = SimCLRAugment(IMAGE_SIZE, **VIEWS)
     images = DeviceImages(setup.images, augment).to(setup.device)
@@ -139,7 +139,7 @@ def compiled(setup: Setup, *, train: bool = True) -> Block:
     return setup.timed(step)
 
 
-def backbone_only(setup: Setup, *, compiled: bool) -> Block:
+def backbone_only(setup: Setup, *, compiled: bool) -> TimedSteps:
     """The backbone's own step on views that are there already: no head, a sum as the loss."""
     model = setup.model(compiled=compiled)
     parameters = list(model.backbone.parameters())
@@ -160,7 +160,7 @@ def backbone_only(setup: Setup, *, compiled: bool) -> Block:
     return setup.timed(step)
 
 
-def lightly_pipeline(setup: Setup, *, train: bool = True) -> Block:
+def lightly_pipeline(setup: Setup, *, train: bool = True) -> TimedSteps:
     """Lightly's SimCLRTransform in a DataLoader with workers, and the eager step."""
     workers = _Workers(setup)
     update = eager_update(setup, setup.model()) if train else None

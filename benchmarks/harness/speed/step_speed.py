@@ -11,10 +11,11 @@ from typing import Any, cast
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from df_heads.augment import SimCLRAugment
-from df_heads.benchmarks.harness.base.text_table import duration, markdown_table
 from df_heads.benchmarks.harness.speed import step_rows
 from df_heads.benchmarks.harness.speed.measuring import summary
-from df_heads.benchmarks.harness.speed.step_rows import Block, Setup
+from df_heads.benchmarks.harness.speed.step_rows import Setup, TimedSteps
+from df_heads.benchmarks.harness.tables.blocks import Block, Cell, Paragraph, Table
+from df_heads.benchmarks.harness.tables.values import Duration, Number, Range
 from df_heads.integrations.compiled_simclr import CompiledSimCLR
 from df_heads.integrations.indexed_images import IndexedImages
 
@@ -70,7 +71,7 @@ def measure_steps(
     }
 
 
-def _views_alone(setup: Setup) -> dict[str, Block]:
+def _views_alone(setup: Setup) -> dict[str, TimedSteps]:
     blocks = {LIGHTLY: step_rows.lightly_pipeline(setup, train=False)}
     if _kornia_version() is not None:
         blocks[KORNIA] = step_rows.eager(setup, kornia=True, train=False)
@@ -80,7 +81,7 @@ def _views_alone(setup: Setup) -> dict[str, Block]:
     return blocks
 
 
-def _whole_steps(setup: Setup) -> dict[str, Block]:
+def _whole_steps(setup: Setup) -> dict[str, TimedSteps]:
     blocks = {LIGHTLY: step_rows.lightly_pipeline(setup)}
     if _kornia_version() is not None:
         blocks[KORNIA] = step_rows.eager(setup, kornia=True)
@@ -92,7 +93,7 @@ def _whole_steps(setup: Setup) -> dict[str, Block]:
     return blocks
 
 
-def _rates(blocks: Mapping[str, Block], setup: Setup, repeats: int, steps: int) -> Rates:
+def _rates(blocks: Mapping[str, TimedSteps], setup: Setup, repeats: int, steps: int) -> Rates:
     """Views per second of each repeat of each block, taken in turn, so that drift hits all."""
     for block in blocks.values():
         block(_burn_in(setup))
@@ -150,7 +151,7 @@ class _Clock(Callback):
             self.seconds = time.perf_counter() - self.started
 
 
-def _in_lightning(setup: Setup) -> Block:
+def _in_lightning(setup: Setup) -> TimedSteps:
     augment = SimCLRAugment(step_rows.IMAGE_SIZE, **step_rows.VIEWS)
     model = CompiledSimCLR(setup.backbone, cast(Any, setup.head), learning_rate=0.01)
     burn_in = _burn_in(setup)  # a Trainer starts in every block
@@ -175,43 +176,44 @@ def _in_lightning(setup: Setup) -> Block:
     return block
 
 
-def steps_text(content: Mapping[str, Any]) -> str:
-    """What `measure_steps` found, as Markdown."""
-    alone = content["views_alone"]
-    parts = [
+def steps_table(content: Mapping[str, Any]) -> list[Block]:
+    """What `measure_steps` found."""
+    intro = (
         f"{content['backbone']}, images of 32 x 32, {content['batch_size']} images a step "
         f"({2 * content['batch_size']} views), {content['precision']}; lightly's pipeline with "
         f"{content['workers']} workers. Median of {content['repeats']} blocks of "
-        f"{content['steps']} step{'s' * (content['steps'] > 1)}, taken in turn.",
-        "The views alone:",
-        _table(alone, epochs=False),
+        f"{content['steps']} step{'s' * (content['steps'] > 1)}, taken in turn."
+    )
+    blocks: list[Block] = [
+        Paragraph(intro),
+        Paragraph("The views alone:"),
+        _table(content["views_alone"], epochs=False),
     ]
     for head, whole in content["whole_step"].items():
-        parts += [f"The whole step with {head}:", _table(whole, epochs=True)]
+        blocks += [Paragraph(f"The whole step with {head}:"), _table(whole, epochs=True)]
     if not content["compiles"]:
-        parts.append(NOT_COMPILED)
+        blocks.append(Paragraph(NOT_COMPILED))
     if content["kornia"] is None:
-        parts.append("kornia is not installed here, so it was not run: pip install kornia.")
-    return "\n\n".join(parts)
-
-
-def _table(measured: Mapping[str, Any], *, epochs: bool) -> str:
-    header = ["", "views/s", "range", f"{measured['ours']} / it"]
-    if epochs:
-        header.append(f"{EPOCHS} epochs of CIFAR, computed")
-    rows = []
-    for name, rate in measured["views_per_second"].items():
-        ratio = measured["ours_over"].get(name)
-        row = [
-            name,
-            f"{rate['median']:,.0f}",
-            f"{rate['low']:,.0f} to {rate['high']:,.0f}",
-            "" if ratio is None else f"{ratio:.2f}",
-        ]
-        trains = name not in (BACKBONE, FAST_BACKBONE)
-        rows.append(
-            [*row, duration(EPOCHS * CIFAR_VIEWS / rate["median"]) if trains else ""]
-            if epochs
-            else row
+        blocks.append(
+            Paragraph("kornia is not installed here, so it was not run: pip install kornia.")
         )
-    return markdown_table(header, rows)
+    return blocks
+
+
+def _table(measured: Mapping[str, Any], *, epochs: bool) -> Table:
+    headings = ["", "views/s", "range", f"{measured['ours']} / it"]
+    if epochs:
+        headings.append(f"{EPOCHS} epochs of CIFAR, computed")
+    rows: list[list[Cell]] = []
+    for name, rate in measured["views_per_second"].items():
+        row: list[Cell] = [
+            name,
+            Number(rate["median"], ",.0f"),
+            Range(rate["low"], rate["high"], ",.0f"),
+            Number(measured["ours_over"].get(name), ".2f"),
+        ]
+        if epochs:
+            trains = name not in (BACKBONE, FAST_BACKBONE)
+            row.append(Duration(EPOCHS * CIFAR_VIEWS / rate["median"] if trains else None))
+        rows.append(row)
+    return Table(headings, rows)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.evaluate.evaluation import Evaluation
-from df_heads.benchmarks.harness.evaluate.standard import Standard
 from df_heads.benchmarks.harness.store.results import ResultFolder
 
 
@@ -32,11 +31,6 @@ class Job:
         experiment = self.experiment
         place = f" {self.label}" if self.label else ""
         return f"{experiment.dataset} {experiment.head}{place} seed {experiment.seed}"
-
-    def files(self) -> list[str]:
-        """The result files that it leaves, within the results folder; the run's own first."""
-        every = (Standard(), *self.evaluations)
-        return [evaluation.file(self.experiment) for evaluation in every]
 
     def missing(self, results: ResultFolder) -> list[Evaluation]:
         """The evaluations whose files are not there."""

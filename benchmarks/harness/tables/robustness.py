@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from df_heads.benchmarks.harness.base.names import size_of
-from df_heads.benchmarks.harness.base.statistics import summarize
-from df_heads.benchmarks.harness.base.text_table import markdown_table, percent
 from df_heads.benchmarks.harness.evaluate.evaluation import Load
-from df_heads.benchmarks.harness.tables.accuracy import LEGEND, FilledRow, Row, fill, gain_table
+from df_heads.benchmarks.harness.tables.accuracy import compare_heads
+from df_heads.benchmarks.harness.tables.blocks import Block, Cell, Table
+from df_heads.benchmarks.harness.tables.comparisons import gains_with_legend
+from df_heads.benchmarks.harness.tables.runs import Configuration, Runs
+from df_heads.benchmarks.harness.tables.values import Mean, Number
 
 ACCURACY = "accuracy %"
 
@@ -19,38 +20,39 @@ NOTE = (
 )
 
 
-def by_setting(rows: Sequence[Row]) -> list[Row]:
-    """A row for each setting of each row, which `gain_table` and a figure take one at a time."""
+def by_setting(configurations: Sequence[Configuration]) -> list[Configuration]:
+    """One for each setting of each, which comparisons and a figure take one at a time."""
     return [
-        replace(row, labels=(*row.labels, heading), metrics={ACCURACY: metric})
-        for heading in rows[0].metrics
-        for row in rows
-        for metric in [row.metrics[heading]]
+        replace(one, labels=(*one.labels, heading), metrics={ACCURACY: one.metrics[heading]})
+        for heading in configurations[0].metrics
+        for one in configurations
     ]
 
 
-def robustness_tables(rows: Sequence[Row], load: Load) -> str:
+def robustness_tables(configurations: Sequence[Configuration], load: Load) -> list[Block]:
     """The accuracies of one data set, then, if there are pairs of heads, the gains.
 
     Args:
-        rows: The heads, with `settings` as their metrics.
+        configurations: The heads, with `settings` as their metrics.
         load: Finds the results, with those metrics.
     """
-    accuracies = _accuracy_table(fill(rows, load))
-    gains = gain_table(["data", "setting"], fill(by_setting(rows), load))
-    return "\n\n".join([accuracies, *([gains, LEGEND] if gains else [])])
-
-
-def _accuracy_table(rows: Sequence[FilledRow]) -> str:
-    headings = list(rows[0].row.metrics)
-    lines = [
-        [
-            *row.row.labels,
-            row.title,
-            size_of(row.row.head),
-            *(percent(summarize(list(row.accuracies(heading).values()))) for heading in headings),
-            str(len(row.results)),
-        ]
-        for row in rows
+    apart = [Runs(one, load) for one in by_setting(configurations)]
+    return [
+        _accuracy_table([Runs(one, load) for one in configurations]),
+        *gains_with_legend(compare_heads(["data", "setting"], apart)),
     ]
-    return markdown_table(["data", "head", "size", *headings, "seeds"], lines)
+
+
+def _accuracy_table(rows: Sequence[Runs]) -> Table:
+    settings = list(rows[0].configuration.metrics)
+    lines: list[list[Cell]] = [
+        [
+            *runs.configuration.labels,
+            runs.title,
+            runs.configuration.size,
+            *(Mean(runs.mean(setting)) for setting in settings),
+            Number(len(runs.results)),
+        ]
+        for runs in rows
+    ]
+    return Table(["data", "head", "size", *settings, "seeds"], lines)

@@ -7,7 +7,7 @@ from typing import Any
 from df_heads.benchmarks.harness.plots.drawing import COLORS, new_figure, save_figure
 from df_heads.benchmarks.harness.theory.measures import Measured
 from df_heads.benchmarks.harness.theory.subspaces import Setting
-from df_heads.benchmarks.harness.theory.table import Runs, Sweep, median
+from df_heads.benchmarks.harness.theory.table import Draws, Sweep, median
 
 BLUE, ORANGE, GREEN, PURPLE = COLORS[:4]
 LOW, HIGH = 3e-3, 3e3
@@ -21,7 +21,7 @@ LABELS = {
 LOGARITHMIC = ("eps", "samples")
 
 
-def draw_theory(sweeps: Sequence[Sweep], runs: Runs, base: Setting, file: Path) -> None:
+def draw_theory(sweeps: Sequence[Sweep], draws: Draws, base: Setting, file: Path) -> None:
     """One panel per sweep that is not "aimed" noise, and one over the blocks at the base point.
 
     Raises:
@@ -31,9 +31,9 @@ def draw_theory(sweeps: Sequence[Sweep], runs: Runs, base: Setting, file: Path) 
     figure, axes = new_figure(2, 3, width=11, height=6.4)
     panels = axes.flatten()
     for axis, sweep in zip(panels, shown, strict=False):
-        _sweep_panel(axis, sweep, runs)
+        _sweep_panel(axis, sweep, draws)
     sequence = next(sweep for sweep in shown if sweep.field == "samples")
-    _blocks_panel(panels[len(shown)], runs[base], runs[sequence.settings[0]])
+    _blocks_panel(panels[len(shown)], draws[base], draws[sequence.settings[0]])
     for axis in axes[:, 0]:
         axis.set_ylabel("sharpness S(A)")
     for axis in panels:
@@ -45,13 +45,13 @@ def draw_theory(sweeps: Sequence[Sweep], runs: Runs, base: Setting, file: Path) 
     save_figure(figure, file)
 
 
-def _sweep_panel(axis: Any, sweep: Sweep, runs: Runs) -> None:
+def _sweep_panel(axis: Any, sweep: Sweep, draws: Draws) -> None:
     where = list(range(len(sweep.values)))
-    last = len(runs[sweep.settings[0]][0].scores)
+    last = len(draws[sweep.settings[0]][0].scores)
     for block, color, marker in ((1, BLUE, "o"), (last, ORANGE, "s")):
-        columns = [[m.scores[block - 1] for m in runs[s]] for s in sweep.settings]
+        columns = [[m.scores[block - 1] for m in draws[s]] for s in sweep.settings]
         _line(axis, where, columns, f"measured, block {block}", color, marker)
-    bounds = [median([m.sharpness_bound for m in runs[s]]) for s in sweep.settings]
+    bounds = [median([m.sharpness_bound for m in draws[s]]) for s in sweep.settings]
     axis.plot(
         where,
         [float("nan") if bound is None else _inside(bound) for bound in bounds],
@@ -62,7 +62,7 @@ def _sweep_panel(axis: Any, sweep: Sweep, runs: Runs) -> None:
     )
     label: str | None = "delta >= Delta: no bound"
     for x, setting in zip(where, sweep.settings, strict=True):
-        share = sum(not m.separable for m in runs[setting]) / len(runs[setting])
+        share = sum(not m.separable for m in draws[setting]) / len(draws[setting])
         if share > 0.5:
             axis.axvspan(x - 0.5, x + 0.5, color="0.9", linewidth=0, zorder=-1, label=label)
             label = None

@@ -1,14 +1,16 @@
-"""The runs of the theory benchmark as a Markdown table, one row per setting."""
+"""The draws of the theory benchmark as a table, one row per setting."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from df_heads.benchmarks.harness.base.text_table import markdown_table
+from df_heads.benchmarks.harness.tables.blocks import Cell, Paragraph, Table
+from df_heads.benchmarks.harness.tables.values import OutOf, Value
 from df_heads.benchmarks.harness.theory.measures import Measured
 from df_heads.benchmarks.harness.theory.subspaces import Setting
 
-Runs = Mapping[Setting, Sequence[Measured]]
+#: What was measured in each setting, a draw for each seed.
+Draws = Mapping[Setting, Sequence[Measured]]
 
 CAPTION = """Median over {seeds} seeds, in brackets the least and the most. S: sharpness
 (Definition 2) of A = (XW)(XW)^T, W from Theorem 1, samples on one side of w. "bound on S" is on
@@ -37,25 +39,49 @@ class Sweep:
         return [getattr(setting, self.field) for setting in self.settings]
 
 
-def theory_table(sweeps: Sequence[Sweep], runs: Runs) -> str:
+@dataclass(frozen=True)
+class Digits(Value):
+    """A number of three digits; a dash for None."""
+
+    value: float | None
+
+    def __str__(self) -> str:
+        return "-" if self.value is None else f"{self.value:.3g}"
+
+
+@dataclass(frozen=True)
+class Spread(Value):
+    """The median, and in brackets the least and the most, if they read differently."""
+
+    values: Sequence[float | None]
+
+    def __str__(self) -> str:
+        defined = [value for value in self.values if value is not None]
+        middle = str(Digits(median(defined)))
+        if not defined or str(Digits(min(defined))) == str(Digits(max(defined))):
+            return middle
+        return f"{middle} [{Digits(min(defined))}, {Digits(max(defined))}]"
+
+
+def theory_table(sweeps: Sequence[Sweep], draws: Draws) -> Table:
     """The table of all sweeps."""
-    first = next(iter(runs.values()))
+    first = next(iter(draws.values()))
     last = len(first[0].scores)
-    header = [
+    headings = [
         "varied", "value", "delta", "Delta", "delta < Delta", "bound on S",
         "S, block 1", "block 2", f"block {last}", "factor",
     ]  # fmt: skip
-    rows = [
-        [sweep.title, f"{value:g}", *_cells(runs[setting])]
+    rows: list[list[Cell]] = [
+        [sweep.title, f"{value:g}", *_cells(draws[setting])]
         for sweep in sweeps
         for setting, value in zip(sweep.settings, sweep.values, strict=True)
     ]
-    return markdown_table(header, rows)
+    return Table(headings, rows)
 
 
-def caption(base: Setting, seeds: int) -> str:
+def caption(base: Setting, seeds: int) -> Paragraph:
     """What the columns are and where the sweeps cross."""
-    return CAPTION.format(seeds=seeds, **vars(base))
+    return Paragraph(CAPTION.format(seeds=seeds, **vars(base)))
 
 
 def median(values: Sequence[float | None]) -> float | None:
@@ -64,25 +90,14 @@ def median(values: Sequence[float | None]) -> float | None:
     return statistics.median(defined) if defined else None
 
 
-def number(value: float | None) -> str:
-    """Three digits; a dash for None."""
-    return "-" if value is None else f"{value:.3g}"
-
-
-def _cells(measured: Sequence[Measured]) -> list[str]:
-    def column(values: Sequence[float | None]) -> str:
-        defined = [value for value in values if value is not None]
-        if len(defined) < 2 or number(min(defined)) == number(max(defined)):
-            return number(median(values))
-        return f"{number(median(values))} [{number(min(defined))}, {number(max(defined))}]"
-
+def _cells(measured: Sequence[Measured]) -> list[Value]:
     return [
-        number(measured[0].delta),
-        number(median([m.capital_delta for m in measured])),
-        f"{sum(m.separable for m in measured)} of {len(measured)}",
-        number(median([m.sharpness_bound for m in measured])),
-        number(median([m.scores[0] for m in measured])),
-        column([m.scores[1] for m in measured]),
-        column([m.scores[-1] for m in measured]),
-        number(median([m.factor_derived for m in measured])),
+        Digits(measured[0].delta),
+        Digits(median([m.capital_delta for m in measured])),
+        OutOf(sum(m.separable for m in measured), len(measured)),
+        Digits(median([m.sharpness_bound for m in measured])),
+        Digits(median([m.scores[0] for m in measured])),
+        Spread([m.scores[1] for m in measured]),
+        Spread([m.scores[-1] for m in measured]),
+        Digits(median([m.factor_derived for m in measured])),
     ]

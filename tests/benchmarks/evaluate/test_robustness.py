@@ -17,12 +17,13 @@ from df_heads.benchmarks.harness.evaluate import shifts
 from df_heads.benchmarks.harness.evaluate.evaluation import FinishedRun
 from df_heads.benchmarks.harness.evaluate.robustness import Robustness
 from df_heads.benchmarks.harness.evaluate.storing import measure_and_store
-from df_heads.benchmarks.harness.plan.status import status_text
+from df_heads.benchmarks.harness.plan.status import status
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.store.schema import EvaluationResult
 from df_heads.benchmarks.harness.sweep.jobs import Job
 from df_heads.benchmarks.harness.sweep.missing import DataSource, run_missing
 from df_heads.benchmarks.harness.sweep.run import run
+from df_heads.benchmarks.harness.tables.text import to_terminal
 from df_heads.benchmarks.harness.train.trained import trained_model
 from df_heads.benchmarks.harness.views.building import build_augment
 from df_heads.evaluation import extract_features, linear_probe_accuracy, stratified_subset
@@ -188,6 +189,6 @@ def test_the_progress_page_knows_what_is_missing(tmp_path: Path) -> None:
     save_made(folder, TINY)
     jobs = {"robustness": [Job(TINY, (Robustness("inverted"),))], "Table 2": [Job(TINY)]}
     for done in ("0", "1"):
-        rows = [line.split("|") for line in status_text(jobs, folder).splitlines()[2:5]]
+        rows = [line.split("|") for line in to_terminal(status(jobs, folder)).splitlines()[2:5]]
         assert [row[2].strip() for row in rows] == [done, "1", done]
         save_made_evaluation(folder, TINY, Robustness("inverted"))

@@ -13,6 +13,7 @@ from df_heads.benchmarks.harness.evaluate.probes import Probes
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plots import drawing as plots
 from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.tables.text import to_terminal
 
 ABLATIONS = [run_table3, run_table4, run_table5]
 VARIED = {run_table3: "batch_size", run_table4: "temperature", run_table5: "weight_decay"}
@@ -52,7 +53,7 @@ def test_a_grid_varies_one_field_and_meets_table_2_at_its_default(script: Module
 @pytest.mark.parametrize("script", ABLATIONS)
 def test_paper_numbers_stand_beside_cifar100_and_no_other(script: ModuleType) -> None:
     here, there = (
-        script.ABLATION.rows(
+        script.ABLATION.configurations(
             script.BENCHMARK.parse(["--datasets", name, "--sizes", "small", "large"])
         )
         for name in ("cifar100", "cifar10")
@@ -61,7 +62,7 @@ def test_paper_numbers_stand_beside_cifar100_and_no_other(script: ModuleType) ->
     assert len(printed) == 2 * len(script.ABLATION.values)
     assert {head for head, _ in printed} == {"feedforward-small", "transformer-small"}
     assert not any(row.paper or row.paper_hours for row in there)
-    moco = script.ABLATION.rows(script.BENCHMARK.parse(["--method", "moco"]))
+    moco = script.ABLATION.configurations(script.BENCHMARK.parse(["--method", "moco"]))
     assert not any(row.paper or row.paper_hours for row in moco)
     assert moco[-1].title == "moco transformer-self"
 
@@ -75,7 +76,7 @@ def test_the_table_and_its_curves(tmp_path: Path) -> None:
         best = 40 if experiment.head == "transformer-small" else 30
         if experiment.temperature == 0.2:
             save(results, experiment, best + experiment.seed + 0.1 * (best == 40))
-    accuracies, gains, _ = run_table4.BENCHMARK.table(args, results).split("\n\n")
+    accuracies, gains, _ = to_terminal(run_table4.BENCHMARK.table(args, results)).split("\n\n")
     lines = list(map(columns, accuracies.splitlines()))
     assert lines[0][:4] == ["data", "temperature", "head", "size"]
     assert lines[3][1:7] == ["0.5", "feedforward", "small", "", "not run", "18.43"]
@@ -130,7 +131,8 @@ def test_table_6_takes_every_place_from_the_probes(tmp_path: Path) -> None:
         if number == 1:
             places = {"backbone_1": 46, "backbone_3": 42, "projection_1": 44, "projection_3": 30}
             save_made_evaluation(results, job.experiment, Probes(), metrics=places)
-    lines = [columns(line)[1:8] for line in run_table6.table(args, results).splitlines()[2:]]
+    text = to_terminal(run_table6.table(args, results))
+    lines = [columns(line)[1:8] for line in text.splitlines()[2:]]
     assert lines[0] == ["backbone", "1", "feedforward", "small", "", "not run", "42.51"]
     assert lines[1] == ["backbone", "1", "transformer", "small", "2.00M", "46.00", "46.12"]
     assert lines[7] == ["projection", "3", "transformer", "small", "2.00M", "30.00", "30.34"]

@@ -7,10 +7,11 @@ from made_results import save_made, save_made_evaluation
 
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.evaluate.probes import Probes
-from df_heads.benchmarks.harness.plan.status import Clock, look, status_text
+from df_heads.benchmarks.harness.plan.status import Clock, look, status
 from df_heads.benchmarks.harness.store.locks import try_lock
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
+from df_heads.benchmarks.harness.tables.text import to_terminal
 
 FIRST = Experiment("digits", "transformer-small", epochs=10)
 PROBES = Probes()
@@ -78,7 +79,7 @@ def test_the_page_counts_shared_cells_once(tmp_path: Path) -> None:
     }
     with try_lock(results.lock_file(CELLS[1].experiment)):
         time.sleep(0.01)
-        lines = status_text(tables, results).splitlines()
+        lines = to_terminal(status(tables, results)).splitlines()
     rows = [[text.strip() for text in line.strip("|").split("|")] for line in lines[2:5]]
     assert rows[0][:5] == ["Table 2", "1", "1", "0", "1"]
     assert rows[1][:5] == ["Table 6", "0", "1", "1", "2"]
@@ -91,6 +92,6 @@ def test_the_page_counts_shared_cells_once(tmp_path: Path) -> None:
 
 
 def test_nothing_is_guessed_where_nothing_was_finished(tmp_path: Path) -> None:
-    text = status_text({"Table 2": CELLS}, ResultFolder(tmp_path))
+    text = to_terminal(status({"Table 2": CELLS}, ResultFolder(tmp_path)))
     assert "5 of a budget never finished" in text
     assert "0 now at work" in text
