@@ -46,7 +46,7 @@ def test_without_a_holdout_nothing_changes(tiny_data: ImageData) -> None:
 def test_an_impossible_holdout_gets_one_clear_sentence(
     holdout: float, tiny_data: ImageData
 ) -> None:
-    with pytest.raises(InputError, match=f"holdout={holdout}"):
+    with pytest.raises(InputError, match=f"--holdout {holdout} must be a number"):
         images_of(dataclasses.replace(EXPERIMENT, holdout=holdout), tiny_data)
 
 
