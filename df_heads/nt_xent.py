@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from df_heads._finite import check_above_zero
 from df_heads.gathering import gather_equal, process_count, process_rank
 
 
@@ -43,8 +44,7 @@ class ChunkedNTXentLoss(nn.Module):
         self, temperature: float = 0.5, *, chunk_size: int = 1024, gather_distributed: bool = False
     ) -> None:
         super().__init__()
-        if temperature <= 0:
-            raise ValueError(f"temperature={temperature} must be above 0.")
+        check_above_zero(temperature=temperature)
         if chunk_size < 1:
             raise ValueError(f"chunk_size={chunk_size} must be at least 1.")
         self.temperature = temperature

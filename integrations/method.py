@@ -1,5 +1,6 @@
 """What the self-supervised methods share: a backbone, a head and an optimiser."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,13 @@ import torch
 from torch import Tensor, nn
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead, build_head
+from df_heads._finite import check_above_zero, check_not_negative
 from df_heads.integrations.backbones import Stem, build_backbone, feature_width
+from df_heads.integrations.finiteness import (
+    STEPS_BETWEEN_LOOKS,
+    check_finite_loss,
+    check_finite_weights,
+)
 from df_heads.integrations.inherited_arguments import InheritedArguments
 from df_heads.presets import DEFAULT_HEAD
 
@@ -104,14 +111,14 @@ class Method(InheritedArguments, LightningModule, ABC):
                 )
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum={momentum} must be at least 0 and below 1.")
-        if not weight_decay >= 0:  # not "<", which lets NaN pass
-            raise ValueError(f"weight_decay={weight_decay} must be at least 0.")
-        if learning_rate <= 0:
-            raise ValueError(f"learning_rate={learning_rate} must be above 0.")
+        check_above_zero(learning_rate=learning_rate)
+        check_not_negative(weight_decay=weight_decay)
         if not 0 <= warmup_fraction < 1:
             raise ValueError(f"warmup_fraction={warmup_fraction} must be at least 0 and below 1.")
-        if gradient_clip is not None and gradient_clip <= 0:
-            raise ValueError(f"gradient_clip={gradient_clip} must be above 0, or None for none.")
+        if gradient_clip is not None and not 0 < gradient_clip < math.inf:
+            raise ValueError(
+                f"gradient_clip={gradient_clip} must be above 0 and finite, or None for none."
+            )
         if head_options and not isinstance(head, str):
             raise ValueError(
                 f"head_options={dict(head_options)} are for a head given by name; this one is a "
@@ -197,6 +204,34 @@ class Method(InheritedArguments, LightningModule, ABC):
             "train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(views[0])
         )
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Stop where the loss is not finite any more.
+
+        On a GPU it is looked at after every 50th step and after the last of an epoch: reading it
+        waits for the device.
+
+        Raises:
+            NotFiniteError: If it is not.
+        """
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        last = self.trainer.is_last_batch
+        if isinstance(loss, Tensor) and (
+            last or loss.device.type == "cpu" or batch_idx % STEPS_BETWEEN_LOOKS == 0
+        ):
+            check_finite_loss(loss, batch, self._where(batch_idx), self.learning_rate)
+
+    def on_train_epoch_end(self) -> None:
+        """Stop before a checkpoint can hold weights that are not finite.
+
+        Raises:
+            NotFiniteError: If one is not.
+        """
+        where = f"epoch {self.current_epoch + 1}"
+        check_finite_weights(self.trained_modules(), where, self.learning_rate)
+
+    def _where(self, batch_idx: int) -> str:
+        return f"epoch {self.current_epoch + 1}, step {batch_idx + 1}"
 
     def trained_modules(self) -> list[nn.Module]:
         """The modules that the optimiser trains."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 from typing_extensions import Unpack
 
+from df_heads._finite import check_above_zero
 from df_heads.integrations.method import Views
 from df_heads.integrations.method_options import MethodOptions
 from df_heads.integrations.momentum import MomentumMethod
@@ -112,8 +113,7 @@ class MoCo(MomentumMethod):
         **options: Unpack[MethodOptions],
     ) -> None:
         super().__init__(backbone, head, views, teacher_momentum=teacher_momentum, **options)
-        if temperature <= 0:
-            raise ValueError(f"temperature={temperature} must be above 0.")
+        check_above_zero(temperature=temperature)
         if queue_size < 4:
             raise ValueError(
                 f"queue_size={queue_size} must be at least 4, the keys of a batch of 2 images."

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from df_heads._finite import check_above_zero
 from df_heads.integrations.method import Method, Views
 from df_heads.integrations.method_options import MethodOptions
 from df_heads.integrations.partner_mask import PartnerMask, check_maskable
@@ -66,8 +67,7 @@ class SimCLR(Method):
         **options: Unpack[MethodOptions],
     ) -> None:
         super().__init__(backbone, head, views, **options)
-        if temperature <= 0:
-            raise ValueError(f"temperature={temperature} must be above 0.")
+        check_above_zero(temperature=temperature)
         if mask_partner:
             check_maskable(views, self.projection_head)
         check_streams(streams, self.projection_head)

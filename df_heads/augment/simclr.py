@@ -155,16 +155,21 @@ class SimCLRAugment(nn.Module):
             raise ValueError(f"min_scale must be in (0, 1], got {min_scale}.")
         strengths = {"cj_bright": cj_bright, "cj_contrast": cj_contrast, "cj_sat": cj_sat}
         for name, strength in {**strengths, "cj_hue": cj_hue}.items():
-            if strength * cj_strength < 0.0:
-                raise ValueError(f"{name} * cj_strength must not be negative, got {strength}.")
+            if not 0.0 <= strength * cj_strength < math.inf:
+                raise ValueError(
+                    f"{name} * cj_strength must not be negative and must be finite, got {strength} "
+                    f"* {cj_strength}."
+                )
         if cj_hue * cj_strength > 0.5:
             raise ValueError(
                 f"cj_hue * cj_strength must be at most 0.5, got {cj_hue} * {cj_strength}."
             )
-        if not 0.0 <= sigmas[0] <= sigmas[1]:
-            raise ValueError(f"sigmas must be 0 <= min <= max, got {sigmas}.")
-        if min(std) <= 0.0:
-            raise ValueError(f"std must be positive in every channel, got {std}.")
+        if not 0.0 <= sigmas[0] <= sigmas[1] < math.inf:
+            raise ValueError(f"sigmas must be 0 <= min <= max, and finite, got {sigmas}.")
+        if not all(0.0 < value < math.inf for value in std):
+            raise ValueError(f"std must be positive and finite in every channel, got {std}.")
+        if not all(map(math.isfinite, mean)):
+            raise ValueError(f"mean must be finite in every channel, got {mean}.")
 
         self.image_size = image_size
         self.min_scale = min_scale

@@ -46,7 +46,7 @@ def check_batch(
     num_heads = max(m.num_heads for m in head.modules() if isinstance(m, BatchAttention))
     item = 8 if tokens.dtype == torch.float64 else 4
     gib = sequences * num_heads * count**2 * item / 2**30
-    if gib > max_gib:
+    if not gib <= max_gib:  # NaN allows nothing
         raise ValueError(
             f"the explicit attention of {num_heads} heads over {sequences} x {count} tokens would "
             f"take {gib:.3g} GiB per layer, more than max_gib={max_gib:g}; pass a subset of "

@@ -170,7 +170,7 @@ def _row_shares(attention: Tensor) -> Tensor:
     """The maps with rows that sum to 1; NaN in the rows that attend to nothing."""
     attention = _check_maps(attention)
     lowest = float(attention.min()) if attention.numel() else 0.0
-    if lowest < 0:
+    if not lowest >= 0:
         raise ValueError(
             f"attention holds {lowest:.3g} but shares must be at least 0; pass weights after the "
             "softmax."

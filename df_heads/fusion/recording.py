@@ -119,7 +119,7 @@ def _check_size(x: Tensor, everyone: GatheredTokens | None, num_maps: int, max_g
     keys = tokens if everyone is None else everyone.tokens.shape[-2]
     item = 8 if x.dtype == torch.float64 else 4
     gib = num_maps * sequences * tokens * keys * item / 2**30
-    if gib > max_gib:
+    if not gib <= max_gib:  # NaN allows nothing
         over = "" if everyone is None else f", each to {keys} of all processes,"
         raise ValueError(
             f"the explicit attention of {num_maps} heads (all layers together) over "
