@@ -124,7 +124,7 @@ class Evaluation(ABC):
 class MetricsEvaluation(Evaluation):
     """An evaluation that gives numbers: a subclass has a `name`, `columns` and `measure`."""
 
-    kind = EvaluationResult
+    kind: ClassVar[type[Stored]] = EvaluationResult
 
     @abstractmethod
     def measure(self, run: FinishedRun) -> tuple[Mapping[str, float], Mapping[str, Any]]:

@@ -30,7 +30,10 @@ def _accuracy_row(runs: Runs) -> list[Cell]:
     asked = runs.configuration
     cells: list[Cell] = [*asked.labels, runs.title, asked.size, Millions(runs.head_parameters)]
     for column in asked.metrics:
-        cells += [Mean(runs.mean(column)), Number(asked.paper.get(column), ".2f")]
+        mean = runs.mean(column)
+        # An untrained backbone has no evaluations beside the standard one.
+        cells.append("" if mean is None and runs.results else Mean(mean))
+        cells.append(Number(asked.paper.get(column), ".2f"))
     return [
         *cells,
         Duration(runs.train_seconds),
