@@ -1,11 +1,11 @@
 """A run that was interrupted ends as if it had not been: to the last bit, wherever it stopped."""
 
-import csv
 import dataclasses
 import itertools
 import random
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -71,44 +71,6 @@ def run_with_stops(
     run(experiment, data, results, machine)
 
 
-def what_is_left(results: ResultFolder, experiment: Experiment) -> dict[str, Any]:
-    """All that a run leaves, but for times."""
-    work = results.work_dir(experiment)
-    checkpoint = torch.load(work / "last.ckpt", weights_only=True)
-    file = results.file(experiment).with_suffix(".curve.csv")
-    curve = [
-        {name: value for name, value in row.items() if name != "seconds"}
-        for row in csv.DictReader(file.read_text().splitlines())
-    ]
-    result = results.load(experiment)
-    assert result is not None
-    return {
-        "weights": checkpoint["state_dict"],
-        "optimizer": checkpoint["optimizer_states"],
-        "schedule": checkpoint["lr_schedulers"],
-        "step": checkpoint["global_step"],
-        "curve": curve,
-        "metrics": result.metrics,
-        "log": (work / "csv" / "metrics.csv").read_text(),
-    }
-
-
-def assert_same(one: Any, other: Any, place: str = "") -> None:
-    """Equal to the last bit."""
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), place
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys(), place
-        for key, value in one.items():
-            assert_same(value, other[key], f"{place}.{key}")
-    elif isinstance(one, list):
-        assert len(one) == len(other), place
-        for number, value in enumerate(one):
-            assert_same(value, other[number], f"{place}[{number}]")
-    else:
-        assert one == other, place
-
-
 CASES: dict[str, dict[str, Any]] = {
     "simclr": {},
     "moco": {"method": "moco", "queue_size": 64, "learning_rate": 0.02},
@@ -133,6 +95,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     tmp_path: Path,
     tiny_data: ImageData,
     monkeypatch: pytest.MonkeyPatch,
+    assert_same_runs: Callable[[Path, Path], None],
 ) -> None:
     experiment = dataclasses.replace(TINY, **CASES[case])
     machine = dataclasses.replace(MACHINE, workers=workers)
@@ -140,11 +103,14 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     run(experiment, tiny_data, whole, machine)
     # In the middle of an epoch, at its end, in its first step.
     run_with_stops(experiment, tiny_data, parts, machine, monkeypatch, 2, 6, 7)
-    assert_same(what_is_left(whole, experiment), what_is_left(parts, experiment))
+    assert_same_runs(whole.path, parts.path)
 
 
 def test_what_the_network_draws_does_not_depend_on_interruptions(
-    tmp_path: Path, tiny_data: ImageData, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    tiny_data: ImageData,
+    monkeypatch: pytest.MonkeyPatch,
+    assert_same_runs: Callable[[Path, Path], None],
 ) -> None:
     class Noisy(SimCLR):
         def loss(self, views: Any) -> torch.Tensor:
@@ -154,7 +120,7 @@ def test_what_the_network_draws_does_not_depend_on_interruptions(
     whole, parts = ResultFolder(tmp_path / "whole"), ResultFolder(tmp_path / "parts")
     run(TINY, tiny_data, whole, MACHINE)
     run_with_stops(TINY, tiny_data, parts, MACHINE, monkeypatch, 4, 9)
-    assert_same(what_is_left(whole, TINY), what_is_left(parts, TINY))
+    assert_same_runs(whole.path, parts.path)
 
 
 @pytest.fixture(scope="module")
@@ -205,13 +171,14 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     whole: ResultFolder,
     tiny_data: ImageData,
     capsys: pytest.CaptureFixture[str],
+    assert_same_runs: Callable[[Path, Path], None],
 ) -> None:
     damage(copy_of_begun.work_dir(TINY) / "last.ckpt", seed=1)
     run(TINY, tiny_data, copy_of_begun, MACHINE)
     said = capsys.readouterr().err
     assert "last.ckpt is damaged" in said
     assert "going on from the one before, after step 6" in said
-    assert_same(what_is_left(whole, TINY), what_is_left(copy_of_begun, TINY))
+    assert_same_runs(whole.path, copy_of_begun.path)
 
 
 def test_two_damaged_checkpoints_are_refused_and_kept(

@@ -7,6 +7,10 @@ class InputError(ValueError):
     """Bad input of a benchmark script; printed as one sentence, exit code 2."""
 
 
+class LostProcessError(RuntimeError):
+    """Another process of a run on several devices is gone; printed as one sentence, exit code 1."""
+
+
 #: What a user can mend -> how.
 _REMEDIES = {
     errno.ENOSPC: "make room there",

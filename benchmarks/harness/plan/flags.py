@@ -8,7 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from df_heads.benchmarks.harness.base.errors import InputError, trouble_of_the_machine
+from df_heads.benchmarks.harness.base.errors import (
+    InputError,
+    LostProcessError,
+    trouble_of_the_machine,
+)
 from df_heads.benchmarks.harness.base.experiment import DATA, MACHINE, RECIPE, SETTINGS, Experiment
 from df_heads.benchmarks.harness.base.interruption import Interrupted, interruptible, requeue
 from df_heads.benchmarks.harness.base.machine import Machine, is_first_process, quiet_lightning
@@ -198,8 +202,9 @@ def run_script(
     """Run a script's main; what it cannot help becomes one sentence.
 
     Returns:
-        The script's exit code; 2 for bad input and for a disk that is full or not to be written
-        to; 128 and the signal's number if one asked it to stop.
+        The script's exit code; 1 if another process of a run is gone; 2 for bad input and for a
+        disk that is full or not to be written to; 128 and the signal's number if one asked it to
+        stop.
     """
     quiet_lightning()
     # Lightning 2.6 against torch 2.15: not the user's concern.
@@ -210,6 +215,9 @@ def run_script(
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except LostProcessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         sentence = trouble_of_the_machine(error)
         if sentence is None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.errors import InputError, LostProcessError
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.data.images import ImageData
@@ -159,7 +159,7 @@ class _Sweep:
             self.results.save_failure(experiment, sentence)
             self.failures.append(sentence)
             print(f"{title}: failed: {sentence}", file=sys.stderr)
-        except InputError:
+        except (InputError, LostProcessError):
             raise
         except Exception as error:
             with suppress(OSError):  # the disk may be what failed

@@ -8,7 +8,7 @@ from typing import Any, cast
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.errors import InputError, LostProcessError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.interruption import postponed
 from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
@@ -33,6 +33,7 @@ from df_heads.benchmarks.harness.train.checkpoints import (
     checkpoint_to_resume,
     owner_of,
 )
+from df_heads.benchmarks.harness.train.lost_process import lost_process
 from df_heads.benchmarks.harness.train.metrics_file import MetricsFile
 from df_heads.benchmarks.harness.train.models import build_model
 from df_heads.benchmarks.harness.train.snapshots import Snapshots
@@ -68,6 +69,7 @@ def train(
 
     Raises:
         InputError: If the experiment does not fit the data, or a checkpoint is damaged.
+        LostProcessError: If another process of the run is gone.
         TrainingDivergedError: If the loss or a weight is not finite any more; the last checkpoint
             is kept.
         Interrupted: If a signal asked to stop, after a checkpoint was written.
@@ -127,7 +129,11 @@ def train(
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
             raise
-        except TrainingDivergedError as error:
+        except RuntimeError as error:
+            if experiment.devices > 1 and (lost := lost_process(error)) is not None:
+                raise LostProcessError(f"{experiment.name}: {lost}") from error
+            if not isinstance(error, TrainingDivergedError):
+                raise
             kept = f"; the last good checkpoint is {work_dir / CHECKPOINT}"
             has_one = (work_dir / CHECKPOINT).exists()
             raise TrainingDivergedError(
