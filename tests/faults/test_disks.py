@@ -106,6 +106,7 @@ def test_a_limit_on_the_size_of_files(
     assert not [f for f in tmp_path.rglob("*.json") if not f.stat().st_size]
 
 
+@pytest.mark.slow
 def test_tmpdir_is_not_needed(finished: Path, tmp_path: Path) -> None:
     """Neither to print a finished table nor, but for worker processes, to run one."""
     done = subprocess.run(
