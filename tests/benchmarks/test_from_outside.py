@@ -11,7 +11,7 @@ from df_heads.benchmarks import run_all, run_controls, run_report, run_table2
 from df_heads.benchmarks.harness.plan.flags import run_script
 
 FILES = {
-    "head.py": '''
+    "head.py": """
 from torch import nn
 
 class Head(nn.Sequential):
@@ -24,7 +24,7 @@ def narrow(input_dim, hidden_dim, output_dim):
     return nn.Linear(input_dim, 3)
 
 NUMBER = 3
-''',
+""",
     "method.py": '''
 from df_heads.integrations.simclr import SimCLR
 
@@ -34,7 +34,7 @@ class Halved(SimCLR):
     def loss(self, views):
         return super().loss(views) / 2
 ''',
-    "images.py": '''
+    "images.py": """
 import numpy as np
 from PIL import Image
 
@@ -52,7 +52,7 @@ def _read():
     return contents.Contents(_split(64), _split(20), ("dark", "light"))
 
 SHADES = Source(horizontal_flip=True, bundled=lambda: contents.Located(("shades 1",), _read))
-''',
+""",
     "evaluation.py": '''
 from dataclasses import dataclass
 
@@ -74,14 +74,14 @@ class Weights(MetricsEvaluation):
         every = [p.detach().abs().mean().item() for p in run.backbone("this").parameters()]
         return {"mean_weight": sum(every) / len(every)}, {}
 ''',
-    "suite.py": '''
+    "suite.py": """
 from df_heads.benchmarks.harness.plan.control_suites import Suite, grid
 
 SUITE = Suite(
     "Does the head of away beat the feed-forward one?",
     lambda args: grid(["feedforward", "away.head:Head"], {"": {}}),
 )
-''',
+""",
     "__init__.py": "",
 }
 FLAGS = [

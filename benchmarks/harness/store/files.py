@@ -19,7 +19,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        InputError: If the file is no JSON object.
+        InputError: If the file is no JSON object, or was written by a newer version.
     """
     try:
         content = msgspec.json.decode(file.read_bytes())
@@ -27,6 +27,12 @@ def read_json(file: Path) -> dict[str, Any]:
         raise InputError(f"{file} is damaged ({error}); move it away to run it again.") from error
     if not isinstance(content, dict):
         raise InputError(f"{file} holds no JSON object; move it away to run it again.")
+    schema = content.get("schema", SCHEMA)
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise InputError(
+            f"{file} was written by a newer df-heads (schema {schema}, this one reads {SCHEMA}); "
+            "upgrade df-heads, or choose another --out-dir."
+        )
     return content
 
 
@@ -37,15 +43,8 @@ def read_struct(file: Path, kind: type[Content]) -> Content:
         InputError: If the file is no JSON object, was written by a newer version, or lacks a field,
             has one too many or one of another type.
     """
-    content = read_json(file)
-    schema = content.get("schema", SCHEMA)
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise InputError(
-            f"{file} was written by a newer df-heads (schema {schema}, this one reads {SCHEMA}); "
-            "upgrade df-heads, or choose another --out-dir."
-        )
     try:
-        return msgspec.convert(content, kind)
+        return msgspec.convert(read_json(file), kind)
     except msgspec.ValidationError as error:
         raise InputError(
             f"{file} is not what this version wrote ({error}); move it away to run it again."
