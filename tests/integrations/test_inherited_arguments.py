@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from typing_extensions import get_type_hints
 
 from df_heads.integrations.byol import BYOL
-from df_heads.integrations.compiled_simclr import CompiledSimCLR
-from df_heads.integrations.indexed_images import IndexedImages
+from df_heads.integrations.compiled.indexed_images import IndexedImages
+from df_heads.integrations.compiled.simclr import CompiledSimCLR
 from df_heads.integrations.method import Method
 from df_heads.integrations.method_options import MethodOptions
 from df_heads.integrations.moco import MoCo

@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler, get_worker_info
 from df_heads.augment import SimCLRAugment
 from df_heads.benchmarks.harness.speed.head_speed import autocast
 from df_heads.benchmarks.harness.views.kornia_augment import KorniaAugment
-from df_heads.integrations.device_images import DeviceImages
-from df_heads.integrations.gradient_step import GradientStep
+from df_heads.integrations.compiled.device_images import DeviceImages
+from df_heads.integrations.compiled.gradient_step import GradientStep
 from df_heads.integrations.simclr import SimCLR
 from df_heads.integrations.small_maps import use_small_map_products
 from df_heads.nt_xent import ChunkedNTXentLoss

@@ -16,8 +16,8 @@ from df_heads.benchmarks.harness.speed.measuring import summary
 from df_heads.benchmarks.harness.speed.step_rows import Setup, TimedSteps
 from df_heads.benchmarks.harness.tables.blocks import Block, Cell, Paragraph, Table
 from df_heads.benchmarks.harness.tables.values import Duration, Number, Range
-from df_heads.integrations.compiled_simclr import CompiledSimCLR
-from df_heads.integrations.indexed_images import IndexedImages
+from df_heads.integrations.compiled.indexed_images import IndexedImages
+from df_heads.integrations.compiled.simclr import CompiledSimCLR
 
 LIGHTLY, KORNIA, EAGER, COMPILED = (
     "lightly's pipeline",

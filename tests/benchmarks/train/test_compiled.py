@@ -14,7 +14,7 @@ from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.run import run
 from df_heads.benchmarks.harness.train.callbacks import TrainingDivergedError
 from df_heads.benchmarks.harness.train.models import build_model
-from df_heads.integrations.compiled_simclr import CompiledSimCLR
+from df_heads.integrations.compiled.simclr import CompiledSimCLR
 
 MACHINE = Machine(accelerator="cpu", logger="none", progress=False)
 EAGER = Experiment(

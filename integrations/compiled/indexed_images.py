@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from typing_extensions import Unpack
 
 from df_heads.augment import SimCLRAugment
-from df_heads.integrations.device_images import DeviceImages
+from df_heads.integrations.compiled.device_images import DeviceImages
 from df_heads.integrations.training_batches import BatchOptions, TrainingBatches
 
 

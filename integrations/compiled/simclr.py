@@ -6,8 +6,8 @@ import torch
 from lightly.loss import NTXentLoss
 from torch import Tensor
 
-from df_heads.integrations.gradient_step import GradientStep
-from df_heads.integrations.indexed_images import IndexedImages
+from df_heads.integrations.compiled.gradient_step import GradientStep
+from df_heads.integrations.compiled.indexed_images import IndexedImages
 from df_heads.integrations.simclr import SimCLR
 from df_heads.integrations.small_maps import use_small_map_products
 from df_heads.nt_xent import ChunkedNTXentLoss

@@ -8,9 +8,9 @@ from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
 from df_heads.augment import SimCLRAugment
-from df_heads.integrations.compiled_simclr import CompiledSimCLR
-from df_heads.integrations.device_images import DeviceImages
-from df_heads.integrations.indexed_images import IndexedImages
+from df_heads.integrations.compiled.device_images import DeviceImages
+from df_heads.integrations.compiled.indexed_images import IndexedImages
+from df_heads.integrations.compiled.simclr import CompiledSimCLR
 from df_heads.integrations.small_maps import SmallMapConv2d
 from df_heads.nt_xent import ChunkedNTXentLoss
 
