@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import inspect
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -154,7 +155,13 @@ class Experiment:
     sequence_length: int | None = setting(
         None, "most samples in one sequence", default_help="the preset's", least=1, most=2**40
     )
-    method: str = setting("simclr", "training method", group=RECIPE, metavar="NAME", is_name=True)
+    method: str = setting(
+        "simclr",
+        "training method: simclr, moco, byol, or an import path",
+        group=RECIPE,
+        metavar="NAME",
+        is_name=True,
+    )
     queue_size: int | None = setting(
         None,
         "keys in MoCo's queue",
@@ -298,4 +305,4 @@ class Experiment:
 
 #: Field name -> what it is, in order.
 SETTINGS = settings_of(Experiment)
-Experiment.__doc__ = f"{Experiment.__doc__}\n{attributes_text(Experiment)}"
+Experiment.__doc__ = f"{inspect.getdoc(Experiment)}\n\n{attributes_text(Experiment)}"

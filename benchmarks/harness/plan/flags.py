@@ -110,7 +110,8 @@ def _add_fields(group: "argparse._ArgumentGroup", name: str) -> None:
         source = f" [{about.source}]" if about.source else ""
         usual = about.default_help or "%(default)s"
         options: dict[str, Any] = {"default": default}
-        options["help"] = f"{about.help}{source} (default: {usual})"
+        only = f", {' and '.join(about.methods)} only" if about.methods else ""
+        options["help"] = f"{about.help}{only}{source} (default: {usual})"
         kind = _kind(field)
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction
