@@ -157,7 +157,7 @@ class Experiment:
     )
     method: str = setting(
         "simclr",
-        "training method: simclr, moco, byol, or an import path",
+        "training method, see train.methods",
         group=RECIPE,
         metavar="NAME",
         is_name=True,

@@ -118,8 +118,13 @@ def _add_fields(group: "argparse._ArgumentGroup", name: str) -> None:
         elif about.choices:
             options["choices"] = about.choices
         else:
-            options["type"] = known(METHODS) if field == "method" else kind
+            options["type"] = kind
             options["metavar"] = about.metavar
+        if field == "method":
+            options["type"] = known(METHODS)
+            options["help"] = (
+                f"of {', '.join(METHODS.names())}, or an import path (default: %(default)s)"
+            )
         group.add_argument(f"--{field.replace('_', '-')}", **options)
 
 
