@@ -71,49 +71,49 @@ class BatchAttention(nn.Module):
         self,
         x: Tensor,
         attn_mask: Tensor | None = None,
-        everyone: GatheredTokens | None = None,
+        gathered: GatheredTokens | None = None,
     ) -> Tensor:
         """Mix the tokens of each sequence.
 
         Args:
             x: Tokens, (S, N, dim).
             attn_mask: Bool, (N, N) or (S, N, N); True = query i may attend to key j. A query
-                that may attend to nothing receives zero. (N, M) or (S, N, M) with `everyone`.
-            everyone: The M tokens of all processes, x among them, to attend to in place of x.
+                that may attend to nothing receives zero. (N, M) or (S, N, M) with `gathered`.
+            gathered: The M tokens of all processes, x among them, to attend to in place of x.
                 They hold the sequences that `sequence_length` cuts. "self" takes none.
 
         Returns:
             (S, N, dim).
         """
-        q, k, v = self.project(x, everyone)
+        q, k, v = self.project(x, gathered)
         if self.attention == "self":
             mixed = self._keep_own_value(v, attn_mask)
-        elif everyone is None:
+        elif gathered is None:
             mixed = self._attend_in_sequences((q, k, v), attn_mask)
         else:
-            mixed = self._attend_across_processes((q, k, v), attn_mask, everyone.own)
+            mixed = self._attend_across_processes((q, k, v), attn_mask, gathered.own)
         out: Tensor = self.to_out(rearrange(mixed, "s h n d -> s n (h d)"))
         return out
 
     def project(
-        self, x: Tensor, everyone: GatheredTokens | None = None
+        self, x: Tensor, gathered: GatheredTokens | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (S, num_heads, N, head_dim).
 
         softmax(softmax_scale * q k^T) is the attention; "self" keeps its diagonal only. With
-        `everyone`, keys and values are those of its M tokens.
+        `gathered`, keys and values are those of its M tokens.
         """
-        if everyone is None:
+        if gathered is None:
             parts = self._by_head(self.to_qkv(x))
             q, k, v = parts[0], parts[-2], parts[-1]
         else:
             # Only the peers need their queries. "tied" has one projection for queries and keys.
             weight, inner_dim = self.to_qkv.weight, self.num_heads * self.head_dim
             q = self._by_head(F.linear(x, weight[:inner_dim]))[0]
-            k, v = self._by_head(F.linear(everyone.tokens, weight[-2 * inner_dim :]))
+            k, v = self._by_head(F.linear(gathered.tokens, weight[-2 * inner_dim :]))
         if self.attention == "tied":
             k = F.normalize(k, dim=-1)
-            direction = k if everyone is None else F.normalize(q, dim=-1)
+            direction = k if gathered is None else F.normalize(q, dim=-1)
             return direction * self.cosine_scale[:, None, None], k, v
         if self.attention == "uniform":
             return torch.zeros_like(q), k, v
@@ -127,7 +127,7 @@ class BatchAttention(nn.Module):
         self,
         x: Tensor,
         attn_mask: Tensor | None = None,
-        everyone: GatheredTokens | None = None,
+        gathered: GatheredTokens | None = None,
         *,
         heads: Sequence[int] | None = None,
     ) -> Tensor:
@@ -138,22 +138,22 @@ class BatchAttention(nn.Module):
         Args:
             x: Tokens, (S, N, dim).
             attn_mask: As for forward.
-            everyone: As for forward.
+            gathered: As for forward.
             heads: Indices of the heads wanted, in that order; None for all.
 
         Returns:
             (S, heads, N, N), float32, or float64 for float64 tokens. Row i holds what token i
             gives to each token and sums to 1; it is 0 if token i may attend to nothing. (S,
-            heads, N, M) with `everyone`.
+            heads, N, M) with `gathered`.
         """
         chosen = slice(None) if heads is None else list(heads)
-        q, k, v = self.project(x, everyone)
+        q, k, v = self.project(x, gathered)
         # The fused kernels take all three in one dtype, and sum and normalise in float32.
         wide = torch.promote_types(v.dtype, torch.float32)
         q, k = (t[:, chosen].to(v.dtype).to(wide) for t in (q, k))
         with torch.autocast(x.device.type, enabled=False):
             scores = (self.softmax_scale * q) @ k.mT
-        own = slice(0, x.shape[-2]) if everyone is None else everyone.own
+        own = slice(0, x.shape[-2]) if gathered is None else gathered.own
         hidden = ~self._visible(k, own, attn_mask)
         weights: Tensor = scores.masked_fill_(hidden, -torch.inf).softmax(dim=-1)
         # The softmax of a row that sees nothing is 0 / 0.

@@ -120,9 +120,9 @@ def refuse_peers(device: torch.device) -> None:
 
 def _exchange(sizes: list[int], device: torch.device) -> list[list[int]]:
     own = torch.tensor([sizes], device=device)
-    everyone = own.new_empty(process_count(), len(sizes))
-    dist.all_gather_into_tensor(everyone, own)
-    return everyone.tolist()
+    gathered = own.new_empty(process_count(), len(sizes))
+    dist.all_gather_into_tensor(gathered, own)
+    return gathered.tolist()
 
 
 class _AllGather(torch.autograd.Function):

@@ -214,15 +214,15 @@ class TransformerProjectionHead(nn.Module):
         else:
             _check_features(x, self.input_dim)
             _check_mask(attn_mask, x, columns=x.shape[-2])
-        everyone = peers
+        attended = peers
         if peers is not None and self.attention == "self":
             # No token sees another, so there is nothing to attend to.
             attn_mask = None if attn_mask is None else attn_mask[..., peers.own]
-            everyone = None
+            attended = None
         features = x if x.dim() == 3 else x.unsqueeze(0)
         tokens = self.input(_normalise(self.feature_norm, features, peers))
         for block in self.blocks:
-            tokens = block(tokens, attn_mask, everyone)
+            tokens = block(tokens, attn_mask, attended)
         z: Tensor = self.output(self.activation(_normalise(self.norm, tokens, peers)))
         return z if x.dim() == 3 else z.squeeze(0)
 
@@ -306,8 +306,8 @@ class TransformerBlock(nn.Module):
         # numbers a token and layer, where keys and values would be 2 * num_heads * head_dim (128
         # against 1024 in the small head), for as much processor time. Gathering once, before the
         # first layer, moves less still, but then each process runs the head on every token.
-        everyone = None if peers is None else peers.gather(x)
-        mixed: Tensor = self.attention(x, attn_mask, everyone)
+        gathered = None if peers is None else peers.gather(x)
+        mixed: Tensor = self.attention(x, attn_mask, gathered)
         return mixed
 
 

@@ -75,11 +75,11 @@ class ChunkedNTXentLoss(nn.Module):
             wide = torch.promote_types(z0.dtype, torch.float32)
             own = F.normalize(torch.cat([z0, z1]).to(wide), dim=1)
             if self.gather_distributed and process_count() > 1:
-                everyone, start = gather_equal(own).flatten(0, 1), process_rank() * len(own)
+                gathered, start = gather_equal(own).flatten(0, 1), process_rank() * len(own)
             else:
-                everyone, start = own, 0
+                gathered, start = own, 0
             loss: Tensor = _NTXent.apply(
-                everyone, slice(start, start + len(own)), self.temperature, self.chunk_size
+                gathered, slice(start, start + len(own)), self.temperature, self.chunk_size
             )
         return loss
 
@@ -93,18 +93,18 @@ class _NTXent(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, everyone: Tensor, own: slice, temperature: float, chunk_size: int
+        ctx: Any, gathered: Tensor, own: slice, temperature: float, chunk_size: int
     ) -> Tensor:
-        samples = everyone[own]
+        samples = gathered[own]
         partners = samples.roll(len(samples) // 2, 0)
         # Each sample is a query and a key, and being partners is mutual: hence twice.
-        gradient = torch.zeros_like(everyone)
+        gradient = torch.zeros_like(gathered)
         gradient[own] -= 2 * partners
         losses = []
         for first in range(0, len(samples), chunk_size):
             chunk = slice(first, first + chunk_size)
             z = samples[chunk]
-            weights = (z / temperature) @ everyone.T
+            weights = (z / temperature) @ gathered.T
             weights.diagonal(own.start + first).fill_(-torch.inf)  # not its own negative
             largest = weights.amax(1)
             weights.sub_(largest[:, None]).exp_()
@@ -112,7 +112,7 @@ class _NTXent(torch.autograd.Function):
             losses.append(sums.log() + largest - (z * partners[chunk]).sum(1) / temperature)
             if ctx.needs_input_grad[0]:
                 # Dividing the (chunk, d) factors spares a pass over the (chunk, 2M) weights.
-                gradient[own][chunk] += (weights @ everyone) / sums[:, None]
+                gradient[own][chunk] += (weights @ gathered) / sums[:, None]
                 gradient.addmm_(weights.T, z / sums[:, None])
         ctx.save_for_backward(gradient.div_(temperature * len(samples)))
         return torch.cat(losses).mean()

@@ -1,6 +1,7 @@
 """SimCLR as a LightningModule, with any projection head."""
 
 from collections.abc import Sequence
+from itertools import product
 
 try:
     from lightly.loss import NTXentLoss
@@ -13,10 +14,14 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from df_heads._finite import check_above_zero
+from df_heads.integrations.attention_masks import (
+    PartnerMask,
+    check_maskable,
+    check_streams,
+    project_alone,
+)
 from df_heads.integrations.method import Method, Views
 from df_heads.integrations.method_options import MethodOptions
-from df_heads.integrations.partner_mask import PartnerMask, check_maskable
-from df_heads.integrations.streams import check_streams, mean_over_pairs, project_alone
 from df_heads.nt_xent import ChunkedNTXentLoss
 from df_heads.presets import DEFAULT_HEAD
 
@@ -100,4 +105,5 @@ class SimCLR(Method):
         # exp(1 / 0.2) apart: the logits need more than the 8 bits of bfloat16.
         with torch.autocast(features[0].device.type, enabled=False):
             first, second = ([z.float() for z in view] for view in zip(*streams, strict=True))
-            return mean_over_pairs(self.criterion, first, second)
+            losses = [self.criterion(z0, z1) for z0, z1 in product(first, second)]
+            return torch.stack(losses).mean()

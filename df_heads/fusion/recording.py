@@ -88,10 +88,10 @@ def record_attention(
         layer: BatchAttention,
         x: Tensor,
         attn_mask: Tensor | None = None,
-        everyone: GatheredTokens | None = None,
+        gathered: GatheredTokens | None = None,
     ) -> None:
-        _check_size(x, everyone, num_maps, max_gib)
-        weights = layer.attention_weights(x, attn_mask, everyone, heads=heads_of[layer])
+        _check_size(x, gathered, num_maps, max_gib)
+        weights = layer.attention_weights(x, attn_mask, gathered, heads=heads_of[layer])
         maps[number[layer]] = weights.to(device)
 
     handles = [layer.register_forward_hook(keep, with_kwargs=True) for layer in number]
@@ -114,13 +114,13 @@ def _chosen(indices: Iterable[int] | None, available: int, name: str) -> list[in
     return chosen
 
 
-def _check_size(x: Tensor, everyone: GatheredTokens | None, num_maps: int, max_gib: float) -> None:
+def _check_size(x: Tensor, gathered: GatheredTokens | None, num_maps: int, max_gib: float) -> None:
     sequences, tokens, _ = x.shape
-    keys = tokens if everyone is None else everyone.tokens.shape[-2]
+    keys = tokens if gathered is None else gathered.tokens.shape[-2]
     item = 8 if x.dtype == torch.float64 else 4
     gib = num_maps * sequences * tokens * keys * item / 2**30
     if not gib <= max_gib:  # NaN allows nothing
-        over = "" if everyone is None else f", each to {keys} of all processes,"
+        over = "" if gathered is None else f", each to {keys} of all processes,"
         raise ValueError(
             f"the explicit attention of {num_maps} heads (all layers together) over "
             f"{sequences} x {tokens} tokens{over} would take {gib:.3g} GiB, more than max_gib="

@@ -1,5 +1,7 @@
 """The heads inside solo-learn: `simclr_tph`, `byol_tph` and so on beside its own methods.
 
+tph stands for Transformer projection head, ffn for the feed-forward one.
+
 Its Hydra scripts find them as soon as df-heads is installed, without a change:
 
     python main_pretrain.py --config-path scripts/pretrain/cifar --config-name simclr.yaml \

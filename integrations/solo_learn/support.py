@@ -47,6 +47,7 @@ def _installed_version() -> str | None:
 
 _require_supported(_installed_version(), BaseMethod)
 
+#: Transformer projection head.
 SUFFIX = "_tph"
 #: The keys of solo.methods.METHODS whose method has a projector.
 METHOD_NAMES = (

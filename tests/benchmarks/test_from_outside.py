@@ -51,7 +51,7 @@ def _split(count):
 def _read():
     return contents.Contents(_split(64), _split(20), ("dark", "light"))
 
-SHADES = Source(horizontal_flip=True, bundled=lambda: contents.Located(("shades 1",), _read))
+SHADES = Source(horizontal_flip=True, bundled=lambda: contents.FoundDataset(("shades 1",), _read))
 """,
     "evaluation.py": '''
 from dataclasses import dataclass

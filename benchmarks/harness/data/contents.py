@@ -36,7 +36,7 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class Located:
+class FoundDataset:
     """Where a data set was found.
 
     Attributes:

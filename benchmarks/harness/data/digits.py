@@ -4,13 +4,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from df_heads.benchmarks.harness.data.contents import Contents, Located, Split
+from df_heads.benchmarks.harness.data.contents import Contents, FoundDataset, Split
 
 TEST_FRACTION = 0.2
 SPLIT_SEED = 0
 
 
-def locate_digits() -> Located:
+def locate_digits() -> FoundDataset:
     """Find scikit-learn's digits: 1,797 handwritten digits of 8x8 pixels, in the package."""
     try:
         import sklearn
@@ -19,7 +19,7 @@ def locate_digits() -> Located:
             "data set 'digits' comes with scikit-learn: pip install 'df-heads[benchmarks]'"
         ) from error
     split = f"test {TEST_FRACTION} seed {SPLIT_SEED}"
-    return Located((f"scikit-learn {sklearn.__version__} {split}",), _read_digits)
+    return FoundDataset((f"scikit-learn {sklearn.__version__} {split}",), _read_digits)
 
 
 def _read_digits() -> Contents:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.data.contents import Contents, Located, Split, file_line
+from df_heads.benchmarks.harness.data.contents import Contents, FoundDataset, Split, file_line
 
 # The readers of Pillow that these endings mean. A file's content chooses among them, not its name,
 # and other readers start programs: a PostScript file starts Ghostscript.
@@ -20,7 +20,7 @@ IMAGE_SUFFIXES = (
 )
 
 
-def locate_folder(root: Path, test_splits: tuple[str, ...]) -> Located:
+def locate_folder(root: Path, test_splits: tuple[str, ...]) -> FoundDataset:
     """Find root/train/<class>/* and the test split beside it."""
     test_folder = next((root / s for s in test_splits if (root / s).is_dir()), None)
     if test_folder is None:
@@ -43,7 +43,7 @@ def locate_folder(root: Path, test_splits: tuple[str, ...]) -> Located:
 
     used = [*(p for s in (train, test) for files in s.values() for p in files)]
     lines = [file_line(path, root) for path in used + train_extra + test_extra]
-    return Located(tuple(sorted(lines)), read)
+    return FoundDataset(tuple(sorted(lines)), read)
 
 
 def _folder_split(files: dict[str, list[Path]], classes: tuple[str, ...]) -> Split:

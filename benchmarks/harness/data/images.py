@@ -104,15 +104,15 @@ def load_images(
             raise InputError(f"data folder {data_dir} does not exist: check --data-dir")
     cache_dir = default_cache_dir() if cache_dir is None else cache_dir.expanduser()
 
-    located = locate(name, data_dir, cache_dir / "downloads", download)
-    listing = "\n".join([f"format {CACHE_FORMAT}", *located.listing])
+    found = locate(name, data_dir, cache_dir / "downloads", download)
+    listing = "\n".join([f"format {CACHE_FORMAT}", *found.listing])
     digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     folder = cache_dir / f"{file_name(name)}-{image_size}-{digest}"
     data = _read_cache(name, folder)
     if data is None:
         if folder.exists():
             print(f"the decoded images {folder} are damaged; decoding again", file=sys.stderr)
-        _write_cache(folder, located.read(), image_size)
+        _write_cache(folder, found.read(), image_size)
         data = _read_cache(name, folder)
         if data is None:
             raise RuntimeError(f"the cache {folder} cannot be read back")

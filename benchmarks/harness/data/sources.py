@@ -11,7 +11,7 @@ from typing import Any
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.registry import Registry
-from df_heads.benchmarks.harness.data.contents import Located
+from df_heads.benchmarks.harness.data.contents import FoundDataset
 from df_heads.benchmarks.harness.data.digits import locate_digits
 from df_heads.benchmarks.harness.data.folders import locate_folder
 from df_heads.benchmarks.harness.data.torchvision_sets import (
@@ -35,13 +35,13 @@ class Source:
     """
 
     horizontal_flip: bool
-    bundled: Callable[[], Located] | None = None
+    bundled: Callable[[], FoundDataset] | None = None
     subfolders: tuple[str, ...] = ()
     test_splits: tuple[str, ...] = ("test", "val")
     torchvision: TorchvisionLayout | None = None
 
 
-def locate(name: str, data_dir: Path | None, downloads: Path, download: bool) -> Located:
+def locate(name: str, data_dir: Path | None, downloads: Path, download: bool) -> FoundDataset:
     """Find a data set: image folders first, then torchvision's files, then its download.
 
     Args:
@@ -72,9 +72,9 @@ def locate(name: str, data_dir: Path | None, downloads: Path, download: bool) ->
             f"data set {name!r} is not in {root}, which has no {' and no '.join(tried)}: put the "
             f"images in train/<class>/* and {source.test_splits[0]}/<class>/*"
         )
-    located = locate_torchvision(root, layout)
-    if located is not None:
-        return located
+    found = locate_torchvision(root, layout)
+    if found is not None:
+        return found
     missing = (
         f"data set {name!r} is not in {root} (no {', no '.join(tried)}, and not all files of "
         f"torchvision's {Path(layout.files[0]).parent})"
@@ -90,9 +90,9 @@ def locate(name: str, data_dir: Path | None, downloads: Path, download: bool) ->
             f"{missing}, and torchvision's download of it failed ({reason}): get it elsewhere and "
             "pass its folder with --data-dir"
         ) from error
-    located = locate_torchvision(root, layout)
-    assert located is not None, "the download moves every file of the layout into place"
-    return located
+    found = locate_torchvision(root, layout)
+    assert found is not None, "the download moves every file of the layout into place"
+    return found
 
 
 def _below(folder: str, *names: str) -> tuple[str, ...]:

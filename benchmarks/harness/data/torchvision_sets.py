@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.data.contents import Contents, Located, Split, file_line
+from df_heads.benchmarks.harness.data.contents import Contents, FoundDataset, Split, file_line
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class TorchvisionLayout:
     labels: str = "targets"
 
 
-def locate_torchvision(root: Path, layout: TorchvisionLayout) -> Located | None:
+def locate_torchvision(root: Path, layout: TorchvisionLayout) -> FoundDataset | None:
     """Find torchvision's files below a root folder; None when one is missing."""
     paths = [root / file for file in layout.files]
     if not all(path.is_file() for path in paths):
         return None
     listing = tuple(file_line(path, root) for path in paths)
-    return Located(listing, lambda: _read_torchvision(root, layout))
+    return FoundDataset(listing, lambda: _read_torchvision(root, layout))
 
 
 def _read_torchvision(root: Path, layout: TorchvisionLayout) -> Contents:

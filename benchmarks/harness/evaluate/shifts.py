@@ -13,7 +13,6 @@ from torch import Tensor
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from df_heads.benchmarks.harness.data.images import ImageData
-from df_heads.benchmarks.harness.data.label_noise import with_wrong_labels
 from df_heads.benchmarks.harness.data.subsets import images_of
 from df_heads.benchmarks.harness.evaluate.evaluation import FinishedRun
 from df_heads.benchmarks.harness.evaluate.robustness import (
@@ -169,3 +168,34 @@ def _as_many(experiment: Experiment, other: ImageData) -> ImageData:
     if wanted is None or wanted >= len(other.train_labels):
         return other
     return images_of(replace(experiment, holdout=0.0), other)
+
+
+def with_wrong_labels(labels: Tensor, rate: float, classes: int, seed: int) -> Tensor:
+    """Labels of which a share is replaced, each by another class, all others equally likely.
+
+    Symmetric label noise. Exactly round(rate * N) labels are wrong, halves going up; with one seed
+    those of a lower rate are wrong in the same way at a higher one.
+
+    Args:
+        labels: Classes 0 to `classes` - 1, (N,).
+        rate: Share of wrong labels, from 0 to 1.
+        classes: Number of classes, at least 2.
+        seed: Seed of the draw; the global generator is left alone.
+
+    Returns:
+        Labels (N,) on the CPU.
+
+    Raises:
+        ValueError: If the rate or the number of classes is out of range.
+    """
+    if not 0 <= rate <= 1:
+        raise ValueError(f"rate={rate} must be from 0 to 1, such as 0.2.")
+    if classes < 2:
+        raise ValueError(f"classes={classes} leaves no other class; it must be at least 2.")
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(labels), generator=generator)
+    shift = torch.randint(1, classes, (len(labels),), generator=generator)
+    wrong = order[: int(rate * len(labels) + 0.5)]
+    noisy = labels.cpu().clone()
+    noisy[wrong] = (noisy[wrong] + shift[wrong]) % classes
+    return noisy

@@ -59,7 +59,7 @@ def narrow_group() -> dict[str, nn.Module]:
 class ExplicitAttention(BatchAttention):
     """Attention that writes its N x N weights out."""
 
-    def forward(self, x: Tensor, attn_mask: Tensor | None = None, everyone: Any = None) -> Tensor:
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None, gathered: Any = None) -> Tensor:
         """Mix the tokens of each sequence; takes no mask and no other processes."""
         q, k, v = self.project(x)
         mixed = (self.softmax_scale * q @ k.mT).softmax(-1) @ v

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from df_heads.benchmarks.harness.base.errors import InputError
 
-_VARIABLE = "DF_HEADS_AGENDA"
+_VARIABLE = "DF_HEADS_ANNOUNCEMENTS"
 _END = "end"
 _SECONDS_BETWEEN_LOOKS = 0.2
 
-# The agenda that this process, the first, writes.
-_agenda: Path | None = None
-# The sweeps that were over before there was an agenda: copies start the script from its beginning.
+# The file that this process, the first, announces in.
+_file: Path | None = None
+# The sweeps that were over before there was that file: copies start the script from its beginning.
 _over_before = 0
 # How many lines of it this process, a copy, has taken up: a script can hold many sweeps.
 _lines_read = 0
@@ -28,23 +28,23 @@ _lines_read = 0
 
 def announce(key: str) -> None:
     """Tell the copies of this process, started or still to start, what to run next."""
-    global _agenda
-    if _agenda is None:
-        handle, name = tempfile.mkstemp(prefix="df-heads-", suffix=".agenda")
+    global _file
+    if _file is None:
+        handle, name = tempfile.mkstemp(prefix="df-heads-", suffix=".announcements")
         os.close(handle)
         os.environ[_VARIABLE] = name  # the copies inherit it
-        _agenda = Path(name)
-        atexit.register(_agenda.unlink, missing_ok=True)
+        _file = Path(name)
+        atexit.register(_file.unlink, missing_ok=True)
         for _ in range(_over_before):
             announce(_END)
-    with _agenda.open("a", encoding="utf-8") as stream:
+    with _file.open("a", encoding="utf-8") as stream:
         stream.write(f"{key}\n")
 
 
 def announce_end() -> None:
     """Tell the copies that this sweep is over."""
     global _over_before
-    if _agenda is None:
+    if _file is None:
         _over_before += 1  # no copies yet, and perhaps never: no file either
     else:
         announce(_END)
@@ -66,9 +66,9 @@ def announced() -> Iterator[str]:
         )
     first_process = os.getppid()
     while True:
-        agenda = Path(name)
+        file = Path(name)
         # What follows the last line end is still being written.
-        lines = agenda.read_text(encoding="utf-8").split("\n")[:-1] if agenda.exists() else []
+        lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []
         if _lines_read < len(lines):
             line = lines[_lines_read]
             _lines_read += 1

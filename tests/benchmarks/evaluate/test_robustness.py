@@ -12,10 +12,10 @@ from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.machine import Machine
 from df_heads.benchmarks.harness.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from df_heads.benchmarks.harness.data.images import ImageData
-from df_heads.benchmarks.harness.data.label_noise import with_wrong_labels
 from df_heads.benchmarks.harness.evaluate import shifts
 from df_heads.benchmarks.harness.evaluate.evaluation import FinishedRun
 from df_heads.benchmarks.harness.evaluate.robustness import Robustness
+from df_heads.benchmarks.harness.evaluate.shifts import with_wrong_labels
 from df_heads.benchmarks.harness.evaluate.storing import measure_and_store
 from df_heads.benchmarks.harness.plan.status import status
 from df_heads.benchmarks.harness.store.results import ResultFolder

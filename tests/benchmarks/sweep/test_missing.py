@@ -200,7 +200,7 @@ def test_copies_run_what_the_first_process_announces(
     two = [Job(dataclasses.replace(job.experiment, devices=2)) for job in CELLS]
     results, copy = ResultFolder(tmp_path), ResultFolder(tmp_path / "copy")
     with monkeypatch.context() as patch:
-        patch.setattr(copies, "_agenda", None)
+        patch.setattr(copies, "_file", None)
         patch.setattr(copies, "_over_before", 0)
         patch.setenv(copies._VARIABLE, "of another process")
         leaders = fake_runs(monkeypatch, lambda experiment: None)
@@ -231,7 +231,7 @@ def test_a_copy_whose_first_process_is_gone_ends(
     tmp_path: Path, source: DataSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parents = iter([10, 1])
-    monkeypatch.setenv(copies._VARIABLE, str(tmp_path / "agenda"))
+    monkeypatch.setenv(copies._VARIABLE, str(tmp_path / "announcements"))
     monkeypatch.setattr(sweep, "is_first_process", lambda: False)
     monkeypatch.setattr(os, "getppid", lambda: next(parents))
     with pytest.raises(SystemExit):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from df_heads.benchmarks.harness.data.label_noise import with_wrong_labels
+from df_heads.benchmarks.harness.evaluate.shifts import with_wrong_labels
 
 LABELS = torch.arange(1000) % 5
 
