@@ -53,10 +53,14 @@ def listed_in(tree: ast.AST, names: set[str]) -> list[set[str]]:
             members = [*node.elts]
         elif isinstance(node, ast.Dict):
             members = [*node.keys]
-        values = {m.value for m in members if isinstance(m, ast.Constant)}
-        if len(values & names) > 1:
-            found.append(values & names)
+        named = {name for m in members for name in names if _is_text(m, name)}
+        if len(named) > 1:
+            found.append(named)
     return found
+
+
+def _is_text(node: ast.expr | None, text: str) -> bool:
+    return isinstance(node, ast.Constant) and node.value == text
 
 
 def test_no_room_holds_more_modules_than_one_can_survey() -> None:
