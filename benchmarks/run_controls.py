@@ -31,7 +31,6 @@ from df_heads.benchmarks.harness.plan.controls import (
 )
 from df_heads.benchmarks.harness.plan.flags import known, machine_from, run_script
 from df_heads.benchmarks.harness.plan.table_script import run_table
-from df_heads.benchmarks.harness.speed.equal_time import measure_equal_time
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
 from df_heads.benchmarks.harness.tables.blocks import Block
@@ -150,6 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing, suite by suite, with a table and a figure for each."""
     args = parse(arguments)
     if args.measure_equal_time:
+        from df_heads.benchmarks.harness.speed.equal_time import measure_equal_time
+
         feedforward, transformer = (
             _equal_time_cell(args, args.datasets[0], name) for name in (FEEDFORWARD, TRANSFORMER)
         )

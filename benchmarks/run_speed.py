@@ -13,10 +13,9 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import torch
 
 from df_heads import HEAD_PRESETS
 from df_heads.benchmarks.harness.base.environment import describe_environment
@@ -30,7 +29,9 @@ from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.tables.blocks import Block, Paragraph
 from df_heads.benchmarks.harness.tables.text import to_terminal
 from df_heads.benchmarks.harness.tables.values import NOT_RUN
-from df_heads.integrations.backbones import require_known
+
+if TYPE_CHECKING:
+    import torch
 
 #: Fewer passes, still enough for a median and a range, and smaller sizes where they take long.
 QUICK: Mapping[str, Any] = {
@@ -139,11 +140,6 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         parser.error("--memory-tokens and --loss-samples need two different numbers for a slope")
     if args.max_tokens is not None and args.max_tokens < 8192:
         parser.error("--max-tokens must be at least 8192: a slope needs two sizes of each kind")
-    if "step" in args.parts and not args.table_only:
-        try:
-            require_known(args.backbone)
-        except ValueError as error:
-            parser.error(f"--backbone: {error}")
     if any(n < 4 or n % 2 for n in args.loss_samples):
         parser.error("--loss-samples must be even and at least 4: two views of each image")
 
@@ -176,6 +172,8 @@ def figures(args: argparse.Namespace) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write a result file and a figure for each part."""
     args = parse(arguments)
+    if "step" in args.parts and not args.table_only:
+        _require_backbone(args.backbone)
     results = ResultFolder(args.out_dir)
     device = _device(args)
     codes = [0]
@@ -194,8 +192,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return max(codes)
 
 
+def _require_backbone(name: str) -> None:
+    from df_heads.integrations.backbones import require_known
+
+    try:
+        require_known(name)
+    except ValueError as error:
+        raise InputError(f"--backbone: {error}") from error
+
+
 def _measure(
-    name: str, args: argparse.Namespace, results: ResultFolder, device: torch.device
+    name: str, args: argparse.Namespace, results: ResultFolder, device: "torch.device"
 ) -> None:
     part = PARTS[name]
     content = {"flags": flags_of(part, args), **part.measure(args, device)}
@@ -207,7 +214,9 @@ def _measure(
         print(f"Figure: {', '.join(map(str, part.draw(content, stem, title=title)))}")
 
 
-def _device(args: argparse.Namespace) -> torch.device:
+def _device(args: argparse.Namespace) -> "torch.device":
+    import torch
+
     if args.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch finds no GPU here; use cpu or auto.")
     cuda = args.device != "cpu" and torch.cuda.is_available()

@@ -29,9 +29,9 @@ from df_heads.benchmarks.harness.tables.blocks import Block, Paragraph
 from df_heads.benchmarks.harness.tables.text import to_markdown, to_terminal
 from df_heads.benchmarks.harness.tables.values import NOT_RUN
 from df_heads.benchmarks.harness.theory.conclusions import conclusions
-from df_heads.benchmarks.harness.theory.measures import Measured, measure
+from df_heads.benchmarks.harness.theory.measured import Measured
 from df_heads.benchmarks.harness.theory.plot import draw_theory
-from df_heads.benchmarks.harness.theory.subspaces import Setting
+from df_heads.benchmarks.harness.theory.setting import Setting
 from df_heads.benchmarks.harness.theory.table import Draws, Sweep, caption, theory_table
 
 BASE = Setting()
@@ -105,6 +105,8 @@ def sweeps_of(smoke: bool) -> list[Sweep]:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure every setting and seed; the content of theory.json."""
+    from df_heads.benchmarks.harness.theory.measuring import measure
+
     sweeps = sweeps_of(args.smoke)
     # Sweeps cross at the base point.
     settings = list(dict.fromkeys(setting for sweep in sweeps for setting in sweep.settings))

@@ -8,8 +8,7 @@ import pytest
 from df_heads.benchmarks import run_speed
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.plan.flags import run_script
-from df_heads.benchmarks.harness.speed.parts import PARTS
-from df_heads.benchmarks.harness.speed.step_speed import (
+from df_heads.benchmarks.harness.speed.compared import (
     BACKBONE,
     COMPARED,
     COMPILED,
@@ -19,6 +18,7 @@ from df_heads.benchmarks.harness.speed.step_speed import (
     LIGHTLY,
     LIGHTNING,
 )
+from df_heads.benchmarks.harness.speed.parts import PARTS
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.tables.text import to_terminal
 

@@ -14,8 +14,10 @@ from df_heads.benchmarks.harness.tables.blocks import Paragraph
 from df_heads.benchmarks.harness.tables.text import to_markdown, to_terminal
 from df_heads.benchmarks.harness.theory.blocks import block_maps
 from df_heads.benchmarks.harness.theory.conclusions import conclusions, growth
-from df_heads.benchmarks.harness.theory.measures import Measured, measure
-from df_heads.benchmarks.harness.theory.subspaces import Setting, add_noise, draw_union
+from df_heads.benchmarks.harness.theory.measured import Measured
+from df_heads.benchmarks.harness.theory.measuring import measure
+from df_heads.benchmarks.harness.theory.setting import Setting
+from df_heads.benchmarks.harness.theory.subspaces import add_noise, draw_union
 
 SMALL = Setting(clusters=3, rank=2, samples=12, width=12)
 

@@ -9,12 +9,16 @@ from torch import Tensor, nn
 
 from df_heads.attention import BatchAttention
 from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.speed.compared import (
+    HEAD_DIM,
+    HEADS,
+    LAYERS,
+    NARROW_HEAD_DIM,
+    OURS,
+    WIDTH,
+)
 from df_heads.heads import TransformerBlock, TransformerProjectionHead
 
-WIDTH, LAYERS, HEADS, HEAD_DIM = 128, 5, 8, 64  # the paper's small head
-#: nn.TransformerEncoder cannot have heads whose widths do not add up to that of the tokens.
-NARROW_HEAD_DIM = WIDTH // HEADS
-OURS = "df-heads"
 TOLERANCE = 1e-5
 
 

@@ -4,17 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from df_heads.benchmarks.harness.plots.drawing import COLORS, new_figure, save_with_vectors
-from df_heads.benchmarks.harness.speed.head_peers import WIDTH, small_head
+from df_heads.benchmarks.harness.speed.compared import WIDTH
+from df_heads.benchmarks.harness.speed.head_peers import small_head
 from df_heads.benchmarks.harness.speed.head_speed import (
     autocast,
-    backends_line,
     measure_backends,
     our_pass,
 )
@@ -25,13 +23,10 @@ from df_heads.benchmarks.harness.speed.measuring import (
     summary,
     time_in_turn,
 )
-from df_heads.benchmarks.harness.tables.blocks import Block, Cell, Paragraph, Table
-from df_heads.benchmarks.harness.tables.values import Number, Range
 from df_heads.sdpa_backends import backends_that_run
 
 SEQUENCE_LENGTH = 1024
 MOST, MOST_IN_ONE_ON_CPU = 65_536, 8192
-MARKERS = "os"
 WHOLE, CHUNKED = "one sequence", f"sequence_length={SEQUENCE_LENGTH}"
 
 
@@ -101,79 +96,6 @@ def fused_kernels(
         with autocast(device, precision):
             ran = backends_that_run(head, x)
         yield {**found, "ran": [backend.name for backend in ran]}
-
-
-def scaling_table(content: dict[str, Any]) -> list[Block]:
-    """What `measure_scaling` returns."""
-    rows: list[list[Cell]] = [
-        [
-            name,
-            Number(tokens, ","),
-            Number(timing["median"], ".1f"),
-            Range(timing["low"], timing["high"], ".1f"),
-            Number(peak, ".0f"),
-        ]
-        for name, curve in content["curves"].items()
-        for tokens, timing, peak in zip(
-            curve["tokens"], curve["milliseconds"], curve["memory_mib"], strict=True
-        )
-    ]
-    lines = [
-        line
-        for name, curve in content["curves"].items()
-        for line in (
-            f"{name}: {backends_line(curve)}",
-            f"{name}: log-log slope of time {curve['time_slope']:.2f}, of memory "
-            f"{curve['memory_slope']:.2f} (1 is linear, 2 is quadratic)",
-        )
-    ]
-    return [Table(["", "samples", "ms", "range", "MiB"], rows), Paragraph(*lines)]
-
-
-def draw_scaling(content: dict[str, Any], stem: Path, *, title: str) -> list[Path]:
-    """Draw what `measure_scaling` returns, on logarithmic axes, with the fitted slopes.
-
-    Args:
-        content: The measurements.
-        stem: The files to write, without their endings.
-        title: What was measured where.
-
-    Returns:
-        The files.
-
-    Raises:
-        InputError: If matplotlib is not installed.
-    """
-    figure, axes = new_figure(1, 2, width=9, height=3.6)
-    time, memory = axes[0]
-    for (name, curve), color, marker in zip(
-        content["curves"].items(), COLORS, MARKERS, strict=False
-    ):
-        tokens, style = curve["tokens"], {"color": color, "marker": marker, "markersize": 4.5}
-        timings = curve["milliseconds"]
-        time.fill_between(
-            tokens,
-            [timing["low"] for timing in timings],
-            [timing["high"] for timing in timings],
-            color=color,
-            alpha=0.2,
-            linewidth=0,
-        )
-        medians = [timing["median"] for timing in timings]
-        time.plot(tokens, medians, label=f"{name}: slope {curve['time_slope']:.2f}", **style)
-        label = f"{name}: slope {curve['memory_slope']:.2f}"
-        memory.plot(tokens, curve["memory_mib"], label=label, **style)
-    time.set_ylabel("time of one training pass, ms")
-    memory.set_ylabel("peak memory beyond the weights, MiB")
-    ticks = sorted({n for curve in content["curves"].values() for n in curve["tokens"]})
-    for axis in (time, memory):
-        axis.set_xscale("log", base=2)
-        axis.set_yscale("log")
-        axis.set_xticks(ticks, [f"{n:,}" for n in ticks], fontsize="small", rotation=30)
-        axis.set_xlabel("samples")
-        axis.legend(frameon=False, fontsize=8)
-    figure.suptitle(f"Small head, {title}", fontsize="medium")
-    return save_with_vectors(figure, stem)
 
 
 def _up_to(most: int, *, step: int) -> list[int]:

@@ -10,15 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import sdpa_kernel
 
-from df_heads.benchmarks.harness.speed.head_peers import (
-    HEAD_DIM,
-    NARROW_HEAD_DIM,
-    OURS,
-    WIDTH,
-    narrow_group,
-    small_head,
-    wide_group,
-)
+from df_heads.benchmarks.harness.speed.compared import OURS, WIDTH
+from df_heads.benchmarks.harness.speed.head_peers import narrow_group, small_head, wide_group
 from df_heads.benchmarks.harness.speed.measuring import (
     Pass,
     log_slope,
@@ -26,8 +19,6 @@ from df_heads.benchmarks.harness.speed.measuring import (
     summary,
     time_in_turn,
 )
-from df_heads.benchmarks.harness.tables.blocks import Block, Cell, Paragraph, Table
-from df_heads.benchmarks.harness.tables.values import Number, Range
 from df_heads.sdpa_backends import backends_that_run, fastest_first, time_backends
 
 
@@ -95,37 +86,6 @@ def measure_backends(
         "backends": {backend.name: value for backend, value in times.items()},
         "ran": [backend.name for backend in ran],
     }
-
-
-def backends_line(content: dict[str, Any]) -> str:
-    """A sentence of what `measure_backends` returns."""
-    times = ", ".join(f"{name} {value:.1f} ms" for name, value in content["backends"].items())
-    return f"Kernels of attention: {times}; ran: {', '.join(content['ran'])}."
-
-
-def head_table(content: dict[str, Any]) -> list[Block]:
-    """What `measure_head` returns."""
-    times: list[list[Cell]] = [
-        [
-            name,
-            Number(timing["median"], ".1f"),
-            Range(timing["low"], timing["high"], ".1f"),
-            Number(content["ratio"][name], ".3f"),
-        ]
-        for name, timing in content["milliseconds"].items()
-    ]
-    peaks: list[list[Cell]] = [
-        [samples, Number(peak, ".0f"), Number(peak / int(samples) * 1024, ".1f")]
-        for samples, peak in content["memory_mib"].items()
-    ]
-    return [
-        Paragraph(backends_line(content)),
-        Paragraph(f"Equal weights; wide: heads of {HEAD_DIM}, narrow: of {NARROW_HEAD_DIM}."),
-        Table(["head", "ms", "range", "ours / it, pair by pair"], times),
-        Paragraph("Peak memory of one pass beyond the weights:"),
-        Table(["samples", "MiB", "KiB per sample"], peaks),
-        Paragraph(f"log-log slope: {content['memory_slope']:.2f} (1 is linear, 2 is quadratic)"),
-    ]
 
 
 def our_pass(tokens: int, device: torch.device, *, precision: str, **options: Any) -> Pass:

@@ -17,8 +17,6 @@ from df_heads.benchmarks.harness.speed.measuring import (
     summary,
     time_in_turn,
 )
-from df_heads.benchmarks.harness.tables.blocks import Block, Cell, Paragraph, Table
-from df_heads.benchmarks.harness.tables.values import Number, Range
 from df_heads.nt_xent import ChunkedNTXentLoss
 
 WIDTH, TEMPERATURE = 128, 0.2  # of the paper's small head; the paper's
@@ -65,30 +63,6 @@ def measure_losses(
         "repeats": repeats,
         "losses": losses,
     }
-
-
-def loss_table(content: dict[str, Any]) -> list[Block]:
-    """What `measure_losses` returns."""
-    rows: list[list[Cell]] = [
-        [
-            name,
-            Number(samples),
-            Number(timing["median"], ".1f"),
-            Range(timing["low"], timing["high"], ".1f"),
-            Number(peak, ".0f"),
-        ]
-        for name, loss in content["losses"].items()
-        for samples, timing, peak in zip(
-            content["samples"], loss["milliseconds"], loss["memory_mib"], strict=True
-        )
-    ]
-    slopes = [
-        f"{name}: log-log slope of time {loss['time_slope']:.2f}, of memory "
-        f"{loss['memory_slope']:.2f} (1 is linear, 2 is quadratic)"
-        for name, loss in content["losses"].items()
-    ]
-    headings = ["NT-Xent", "samples (2N)", "ms", "range", "peak MiB"]
-    return [Table(headings, rows), Paragraph(*slopes)]
 
 
 def lightly_pass(samples: int, device: torch.device) -> Pass:

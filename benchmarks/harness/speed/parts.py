@@ -1,27 +1,28 @@
-"""What run_speed.py can measure: each part's flags, measurement, table and figure."""
+"""What run_speed.py can measure: each part's flags, measurement, table and figure.
+
+Importing this imports no torch, measuring does.
+"""
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
-from df_heads.benchmarks.harness.speed.head_scaling import (
-    default_tokens,
-    draw_scaling,
-    measure_scaling,
+from df_heads.benchmarks.harness.speed.part_tables import (
+    head_table,
+    loss_table,
     scaling_table,
+    steps_table,
 )
-from df_heads.benchmarks.harness.speed.head_speed import head_table, measure_head
-from df_heads.benchmarks.harness.speed.loss_speed import loss_table, measure_losses
-from df_heads.benchmarks.harness.speed.step_rows import Setup
-from df_heads.benchmarks.harness.speed.step_speed import measure_steps, steps_table
+from df_heads.benchmarks.harness.speed.scaling_plot import draw_scaling
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.tables.blocks import Block
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,24 @@ class Part:
 
     help: str
     flags: Sequence[str]
-    measure: Callable[[argparse.Namespace, torch.device], dict[str, Any]]
+    measure: Callable[[argparse.Namespace, "torch.device"], dict[str, Any]]
     table: Callable[[dict[str, Any]], list[Block]]
     draw: Callable[..., Sequence[Path]] | None = None
 
 
-def _steps(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+def _steps(args: argparse.Namespace, device: "torch.device") -> dict[str, Any]:
+    from df_heads.benchmarks.harness.speed.step_rows import Setup
+    from df_heads.benchmarks.harness.speed.step_speed import measure_steps
+
     setup = Setup(
         args.backbone, args.heads[0], args.batch_size, device, args.precision, args.workers
     )
     return measure_steps(setup, args.heads, repeats=args.step_repeats, steps=args.steps)
 
 
-def _head(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+def _head(args: argparse.Namespace, device: "torch.device") -> dict[str, Any]:
+    from df_heads.benchmarks.harness.speed.head_speed import measure_head
+
     return measure_head(
         args.tokens,
         sorted(set(args.memory_tokens)),
@@ -60,7 +66,9 @@ def _head(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     )
 
 
-def _scaling(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+def _scaling(args: argparse.Namespace, device: "torch.device") -> dict[str, Any]:
+    from df_heads.benchmarks.harness.speed.head_scaling import default_tokens, measure_scaling
+
     require_matplotlib()
     whole, chunked = default_tokens(device, args.max_tokens)
     return measure_scaling(
@@ -68,7 +76,9 @@ def _scaling(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     )
 
 
-def _loss(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+def _loss(args: argparse.Namespace, device: "torch.device") -> dict[str, Any]:
+    from df_heads.benchmarks.harness.speed.loss_speed import measure_losses
+
     return measure_losses(
         sorted(set(args.loss_samples)),
         device,

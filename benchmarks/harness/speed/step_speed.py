@@ -12,29 +12,20 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from df_heads.augment import SimCLRAugment
 from df_heads.benchmarks.harness.speed import step_rows
+from df_heads.benchmarks.harness.speed.compared import (
+    BACKBONE,
+    COMPARED,
+    COMPILED,
+    EAGER,
+    FAST_BACKBONE,
+    KORNIA,
+    LIGHTLY,
+    LIGHTNING,
+)
 from df_heads.benchmarks.harness.speed.measuring import summary
 from df_heads.benchmarks.harness.speed.step_rows import Setup, TimedSteps
-from df_heads.benchmarks.harness.tables.blocks import Block, Cell, Paragraph, Table
-from df_heads.benchmarks.harness.tables.values import Duration, Number, Range
 from df_heads.integrations.compiled.indexed_images import IndexedImages
 from df_heads.integrations.compiled.simclr import CompiledSimCLR
-
-LIGHTLY, KORNIA, EAGER, COMPILED = (
-    "lightly's pipeline",
-    "kornia on the device",
-    "ours, eager",
-    "ours, compiled",
-)
-LIGHTNING = "ours, compiled, in Lightning's Trainer"
-BACKBONE, FAST_BACKBONE = "backbone alone, eager", "backbone alone, compiled"
-#: What is compared with what: ours, compiled, over these.
-COMPARED = (LIGHTLY, KORNIA, EAGER, FAST_BACKBONE)
-CIFAR_VIEWS = 100_000  # two views of each of CIFAR's training images
-EPOCHS = 1000  # the paper's
-NOT_COMPILED = (
-    "On a CPU nothing of the compiled step is compiled, as Inductor's code was no faster: there it "
-    "is the same step with tiny maps as matrix products, NT-Xent in row chunks and a fused update."
-)
 
 Rates = dict[str, list[float]]
 
@@ -174,46 +165,3 @@ def _in_lightning(setup: Setup) -> TimedSteps:
         return clock.seconds
 
     return block
-
-
-def steps_table(content: Mapping[str, Any]) -> list[Block]:
-    """What `measure_steps` found."""
-    intro = (
-        f"{content['backbone']}, images of 32 x 32, {content['batch_size']} images a step "
-        f"({2 * content['batch_size']} views), {content['precision']}; lightly's pipeline with "
-        f"{content['workers']} workers. Median of {content['repeats']} blocks of "
-        f"{content['steps']} step{'s' * (content['steps'] > 1)}, taken in turn."
-    )
-    blocks: list[Block] = [
-        Paragraph(intro),
-        Paragraph("The views alone:"),
-        _table(content["views_alone"], epochs=False),
-    ]
-    for head, whole in content["whole_step"].items():
-        blocks += [Paragraph(f"The whole step with {head}:"), _table(whole, epochs=True)]
-    if not content["compiles"]:
-        blocks.append(Paragraph(NOT_COMPILED))
-    if content["kornia"] is None:
-        blocks.append(
-            Paragraph("kornia is not installed here, so it was not run: pip install kornia.")
-        )
-    return blocks
-
-
-def _table(measured: Mapping[str, Any], *, epochs: bool) -> Table:
-    headings = ["", "views/s", "range", f"{measured['ours']} / it"]
-    if epochs:
-        headings.append(f"{EPOCHS} epochs of CIFAR, computed")
-    rows: list[list[Cell]] = []
-    for name, rate in measured["views_per_second"].items():
-        row: list[Cell] = [
-            name,
-            Number(rate["median"], ",.0f"),
-            Range(rate["low"], rate["high"], ",.0f"),
-            Number(measured["ours_over"].get(name), ".2f"),
-        ]
-        if epochs:
-            trains = name not in (BACKBONE, FAST_BACKBONE)
-            row.append(Duration(EPOCHS * CIFAR_VIEWS / rate["median"] if trains else None))
-        rows.append(row)
-    return Table(headings, rows)

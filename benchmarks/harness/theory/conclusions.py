@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from df_heads.benchmarks.harness.tables.blocks import Bullets, Strong
 from df_heads.benchmarks.harness.tables.values import OutOf
-from df_heads.benchmarks.harness.theory.measures import ZERO, Measured
-from df_heads.benchmarks.harness.theory.subspaces import Setting
+from df_heads.benchmarks.harness.theory.measured import ZERO, Measured
+from df_heads.benchmarks.harness.theory.setting import Setting
 from df_heads.benchmarks.harness.theory.table import Digits, Draws, Sweep, median
 
 # The sharpness of tokens that have all become one is 1.

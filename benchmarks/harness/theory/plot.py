@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from df_heads.benchmarks.harness.plots.drawing import COLORS, new_figure, save_figure
-from df_heads.benchmarks.harness.theory.measures import Measured
-from df_heads.benchmarks.harness.theory.subspaces import Setting
+from df_heads.benchmarks.harness.theory.measured import Measured
+from df_heads.benchmarks.harness.theory.setting import Setting
 from df_heads.benchmarks.harness.theory.table import Draws, Sweep, median
 
 BLUE, ORANGE, GREEN, PURPLE = COLORS[:4]

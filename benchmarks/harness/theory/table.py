@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from df_heads.benchmarks.harness.tables.blocks import Cell, Paragraph, Table
 from df_heads.benchmarks.harness.tables.values import OutOf, Value
-from df_heads.benchmarks.harness.theory.measures import Measured
-from df_heads.benchmarks.harness.theory.subspaces import Setting
+from df_heads.benchmarks.harness.theory.measured import Measured
+from df_heads.benchmarks.harness.theory.setting import Setting
 
 #: What was measured in each setting, a draw for each seed.
 Draws = Mapping[Setting, Sequence[Measured]]

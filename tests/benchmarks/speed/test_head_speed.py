@@ -10,11 +10,9 @@ from df_heads.benchmarks import run_speed
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.speed import head_scaling, head_speed
-from df_heads.benchmarks.harness.speed import parts as speed_parts
+from df_heads.benchmarks.harness.speed.compared import OURS, WIDTH
 from df_heads.benchmarks.harness.speed.head_peers import (
-    OURS,
     TOLERANCE,
-    WIDTH,
     narrow_group,
     wide_group,
 )
@@ -83,7 +81,6 @@ def test_the_scaling_is_measured_drawn_and_stored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(head_scaling, "default_tokens", lambda *_: ([16, 32], [16, 64]))
-    monkeypatch.setattr(speed_parts, "default_tokens", head_scaling.default_tokens)
     monkeypatch.setattr(head_scaling, "SEQUENCE_LENGTH", 8)
     arguments = ["--parts", "head-scaling", "--scaling-repeats", "1", "--device", "cpu"]
     assert run_script(run_speed.main, [*arguments, "--out-dir", str(tmp_path)]) == 0
