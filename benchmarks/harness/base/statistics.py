@@ -72,31 +72,11 @@ def verdict(gain: Summary) -> Verdict:
 def t_quantile(freedom: int) -> float:
     """The t with P(-t <= T <= t) = 95 % for Student's T of `freedom` degrees of freedom.
 
-    Solved by bisection of the closed form for whole degrees of freedom (Abramowitz and Stegun,
-    26.7.3 and 26.7.4), whose variable is the angle atan(t / sqrt(freedom)).
-
     Raises:
         ValueError: If there is no degree of freedom.
     """
     if freedom < 1:
         raise ValueError(f"freedom={freedom} must be at least 1: use two seeds or more.")
-    low, high = 0.0, math.pi / 2
-    while (middle := (low + high) / 2) not in (low, high):
-        if _central_probability(middle, freedom) < CONFIDENCE:
-            low = middle
-        else:
-            high = middle
-    return math.sqrt(freedom) * math.tan(middle)
+    from scipy.stats import t
 
-
-def _central_probability(angle: float, freedom: int) -> float:
-    """P(-t <= T <= t) at t = sqrt(freedom) * tan(angle)."""
-    squared, odd = math.cos(angle) ** 2, freedom % 2
-    term = math.cos(angle) if odd else 1.0
-    total = 0.0
-    for step in range(1 + odd, freedom, 2):
-        total += term
-        term *= squared * step / (step + 1)
-    if odd:
-        return 2 / math.pi * (angle + math.sin(angle) * total)
-    return math.sin(angle) * total
+    return float(t.ppf((1 + CONFIDENCE) / 2, freedom))
