@@ -1,4 +1,5 @@
 import csv
+import importlib.util
 import json
 import os
 import subprocess
@@ -9,6 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "DF_HEADS_FAULTS" in os.environ:
+        place = importlib.util.spec_from_file_location(
+            "counting", Path(__file__).with_name("counting.py")
+        )
+        assert place is not None
+        assert place.loader is not None
+        counting = importlib.util.module_from_spec(place)
+        place.loader.exec_module(counting)
+        config.pluginmanager.register(counting.Counts())
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_killed_and_resumed(
     flags = (*METHODS[method], "--workers", workers)
     whole = start(tmp_path / "whole", *flags)
     draw = random.Random(f"{method} {workers}")
-    record_property("cycles", kill_at_random(tmp_path / "killed", draw, *flags))
+    record_property("count", kill_at_random(tmp_path / "killed", draw, *flags))
     last = start(tmp_path / "killed", *flags)
     assert wait(whole, 300)
     assert wait(last, 300)
@@ -104,7 +104,7 @@ def test_table_1_killed_and_resumed(
 ) -> None:
     whole = start(tmp_path / "whole", table="1")
     draw = random.Random("table 1")
-    record_property("cycles", kill_at_random(tmp_path / "killed", draw, table="1"))
+    record_property("count", kill_at_random(tmp_path / "killed", draw, table="1"))
     last = start(tmp_path / "killed", table="1")
     assert wait(whole, 300)
     assert wait(last, 300)
@@ -129,7 +129,7 @@ def test_two_processes_on_one_folder_killed_in_turn(
         victim.join()
         killed += 1
         running[turn % 2] = start(place, *seeds)
-    record_property("cycles", killed)
+    record_property("count", killed)
     for process in (whole, *running):
         assert wait(process, 300)
         assert process.exitcode == 0
@@ -170,7 +170,7 @@ def test_killed_with_tmpdir_on_another_disk(
             except subprocess.TimeoutExpired:
                 process.kill()
                 killed += 1
-    record_property("cycles", killed)
+    record_property("count", killed)
     assert wait(whole, 300)
     assert subprocess.run(command, env=environment, check=False).returncode == 0
     assert_same_runs(tmp_path / "whole", tmp_path / "killed")
@@ -196,7 +196,7 @@ def test_terminated_and_resumed(
         assert wait(process, 60)
         (file,) = place.glob("work/*/last.ckpt")
         steps.append(torch.load(file, weights_only=True)["global_step"])
-    record_property("terminations", len(steps) - 1)
+    record_property("count", len(steps) - 1)
     assert sorted(set(steps)) == steps
     assert wait(start(place, *flags), 300)
     assert wait(whole, 300)
