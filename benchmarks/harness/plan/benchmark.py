@@ -2,7 +2,7 @@
 
 import argparse
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -84,19 +84,24 @@ def question_of(doc: str | None) -> str:
     return (doc or "").strip().partition("\n")[0]
 
 
-def _refuse_outside(name: str, found: Any) -> Benchmark:
+def _from_outside(name: str, found: Any) -> Benchmark:
     if not isinstance(found, Benchmark):
         raise TypeError(f"it must be a {Benchmark.__module__}.Benchmark, not {found!r}")
+    if found.name != name:
+        raise ValueError(f"its entry point must have its name, {found.name!r}")
     return found
 
 
-def benchmarks() -> Registry[Benchmark]:
+def benchmarks() -> Mapping[str, Benchmark]:
     """All benchmarks by name: the run_*.py of this folder, and the entry points of others.
 
-    The paper's tables come first.
+    The paper's tables come first, what is not of the project last.
+
+    Raises:
+        InputError: If an entry point has a name of ours, does not import or is no benchmark.
     """
     registry: Registry[Benchmark] = Registry(
-        "benchmark", _refuse_outside, group="df_heads.benchmarks"
+        "benchmark", _from_outside, group="df_heads.benchmarks"
     )
     names = [module.name for module in pkgutil.iter_modules(df_heads.benchmarks.__path__)]
     scripts = [name for name in names if name.startswith(_PREFIX)]
@@ -105,4 +110,4 @@ def benchmarks() -> Registry[Benchmark]:
         benchmark = getattr(loaded, "BENCHMARK", None)
         if benchmark is not None:
             registry.add(benchmark.name, benchmark)
-    return registry
+    return {name: registry.find(name) for name in registry.names()}
