@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
-from df_heads.collapse import Collapse, CollapseWatch
+from df_heads.collapse import Collapse, CollapseWatch, measure_collapse
 
 OnCollapse = Literal["warn", "stop"]
 
@@ -44,6 +44,7 @@ class CollapseMonitor(Callback):
     Attributes:
         found: The collapse by name of the head; empty while all live.
         steps: The step at which it was said, counted from 0, by name of the head.
+        last: What the last look found, by name of the head.
 
     Raises:
         ValueError: If on_collapse is unknown. When training starts: if the module has no such
@@ -57,6 +58,7 @@ class CollapseMonitor(Callback):
         self.head = head
         self.found: dict[str, Collapse] = {}
         self.steps: dict[str, int] = {}
+        self.last: dict[str, Collapse] = {}
         self._watches: dict[str, CollapseWatch] = {}
         self._outputs: dict[str, Tensor] = {}
         self._handles: list[RemovableHandle] = []
@@ -95,9 +97,9 @@ class CollapseMonitor(Callback):
             # Of several sequences (S, N, d), the first: one view.
             z = z[0] if z.dim() == 3 else z
             if z.dim() == 2 and len(z) > 1:
-                collapse = self._watches[name].look(self._step, z)
-                if collapse is not None:
-                    self._speak(trainer, pl_module, name, collapse)
+                self.last[name] = found = measure_collapse(z)
+                if self._watches[name].take(found) is not None:
+                    self._speak(trainer, pl_module, name, found)
         self._outputs.clear()
         self._step += 1
 

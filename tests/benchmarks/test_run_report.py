@@ -367,7 +367,7 @@ def test_everything_that_can_be_run_has_a_full_run() -> None:
             found, args = parse_command(command, benchmarks())
             assert found is benchmark
             suites += getattr(args, "suites", [])
-            if name not in ("theory", "speed", "tuning"):
+            if name not in ("theory", "speed", "stability", "tuning"):
                 assert args.epochs == (200 if name == "table1" else 1000)
     assert suites == list(SUITES)
 

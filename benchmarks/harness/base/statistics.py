@@ -68,6 +68,21 @@ def verdict(gain: Summary) -> Verdict:
     return "better" if low > 0 else "worse"
 
 
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson, 1927), which also holds near 0 and 1.
+
+    Raises:
+        ValueError: If there was no trial, or there were fewer trials than successes.
+    """
+    if not 0 <= successes <= trials or trials == 0:
+        raise ValueError(f"{successes} of {trials} is no share; at least 1 trial is needed.")
+    z = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    share, spread = successes / trials, z**2 / trials
+    middle = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 @cache
 def t_quantile(freedom: int) -> float:
     """The t with P(-t <= T <= t) = 95 % for Student's T of `freedom` degrees of freedom.

@@ -1,7 +1,7 @@
 """What result files hold: the fields of each kind, with their types."""
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -78,10 +78,13 @@ class RunResult(Result, frozen=True, kw_only=True):
     Attributes:
         data: Its images.
         parameters: Numbers of weights.
+        head_outputs: How the outputs of the head were in the last step; None where they were not
+            seen, as those of a compiled step.
     """
 
     data: DataUsed
     parameters: Parameters
+    head_outputs: Literal["living", "parallel", "line", "not finite"] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,11 +98,13 @@ class RunResult(Result, frozen=True, kw_only=True):
 
     @property
     def collapsed(self) -> bool:
-        """Whether the run ended with the loss that parallel projections give, within 1 %.
+        """Whether the run ended collapsed: by the outputs of its head, where they were seen.
 
-        Only SimCLR's loss tells: BYOL's becomes 0 then, and so it does in a good run; MoCo's
-        depends on the keys still in the queue.
+        Else by its loss: that of parallel projections, within 1 %. Only SimCLR's tells: BYOL's
+        becomes 0 then, and so it does in a good run; MoCo's depends on the keys in the queue.
         """
+        if self.head_outputs is not None:
+            return self.head_outputs != "living"
         loss, floor = map(self.metrics.get, ("final_train_loss", "collapse_loss"))
         return loss is not None and floor is not None and loss > 0.99 * floor
 

@@ -55,8 +55,9 @@ def run(
     seed_everything(experiment.seed, verbose=False)
     if experiment.head == UNTRAINED:
         backbone, curve, head_parameters = untrained_backbone(experiment), TrainingCurve(), 0
+        outputs = None
     else:
-        model, curve = train(
+        model, curve, outputs = train(
             experiment,
             pretraining,
             results,
@@ -98,6 +99,7 @@ def run(
         ),
         metrics=metrics,
         seconds=seconds,
+        head_outputs=None if outputs is None else outputs.cause or "living",
         environment=describe_environment(machine.device.type, experiment.devices),
     )
     results.save(experiment, result, curve.rows)

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -38,10 +38,28 @@ from df_heads.benchmarks.harness.train.metrics_file import MetricsFile
 from df_heads.benchmarks.harness.train.models import build_model
 from df_heads.benchmarks.harness.train.snapshots import Snapshots
 from df_heads.benchmarks.harness.views.building import build_batches
+from df_heads.collapse import Collapse
+from df_heads.integrations.collapse_monitor import CollapseMonitor
+from df_heads.integrations.finiteness import NotFiniteError
 from df_heads.integrations.method import Method
 
 CHECKPOINTS_PER_RUN = 50
 METRICS = Path("csv", "metrics.csv")
+
+
+class Trained(NamedTuple):
+    """A trained model.
+
+    Attributes:
+        model: The model.
+        curve: Its loss over the epochs.
+        outputs: What its head's outputs were at the end; None if they could not be seen, as those
+            of a compiled step.
+    """
+
+    model: Method
+    curve: TrainingCurve
+    outputs: Collapse | None
 
 
 def train(
@@ -52,7 +70,7 @@ def train(
     *,
     title: str = "",
     snapshot_epochs: Collection[int] = (),
-) -> tuple[Method, TrainingCurve]:
+) -> Trained:
     """Train the model of an experiment, or go on where it was interrupted.
 
     Args:
@@ -65,7 +83,7 @@ def train(
             the first step; see snapshots.read_snapshot.
 
     Returns:
-        The trained model, and its loss over the epochs.
+        What came of it.
 
     Raises:
         InputError: If the experiment does not fit the data, or a checkpoint is damaged.
@@ -90,7 +108,7 @@ def train(
     model = build_model(experiment)
     work_dir = results.work_dir(experiment)
     checkpoint = _prepare(experiment, data.fingerprint, work_dir, machine)
-    curve = TrainingCurve()
+    curve, monitor = TrainingCurve(), CollapseMonitor()
     log_every = max(1, min(50, len(data.train_labels) // experiment.batch_size))
     trainer = Trainer(
         max_epochs=experiment.epochs,
@@ -102,6 +120,7 @@ def train(
         callbacks=[
             SeedEachStep(experiment.seed),
             StopOnBadLoss(),
+            monitor,
             curve,
             Snapshots(work_dir, snapshot_epochs),
             *([RunProgress(title or experiment.name)] if machine.progress else []),
@@ -129,10 +148,10 @@ def train(
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
             raise
-        except RuntimeError as error:
+        except (RuntimeError, NotFiniteError) as error:
             if experiment.devices > 1 and (lost := lost_process(error)) is not None:
                 raise LostProcessError(f"{experiment.name}: {lost}") from error
-            if not isinstance(error, TrainingDivergedError):
+            if not isinstance(error, TrainingDivergedError | NotFiniteError):
                 raise
             kept = f"; the last good checkpoint is {work_dir / CHECKPOINT}"
             has_one = (work_dir / CHECKPOINT).exists()
@@ -143,7 +162,7 @@ def train(
         trainer.save_checkpoint(work_dir / CHECKPOINT)
     if trainer.is_global_zero:
         (work_dir / PREVIOUS).unlink(missing_ok=True)
-    return model, curve
+    return Trained(model, curve, next(iter(monitor.last.values()), None))
 
 
 def _prepare(

@@ -1,0 +1,1 @@
+"""Where a head collapses: many short trainings in other people's recipes."""

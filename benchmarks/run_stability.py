@@ -1,0 +1,149 @@
+"""Where does a head collapse? Short trainings in other people's recipes.
+
+    python benchmarks/run_stability.py --smoke    # a minute
+    python benchmarks/run_stability.py            # hours on one CPU core, no download
+
+Not in the paper. Each head x method x optimiser and rate x warmup x clipping x batch size x
+backbone trains for 200 steps on scikit-learn's digits. Collapse is measured on the outputs, so it
+means the same for every method. A head is run where lightly's own head of that method lives.
+Running it again does only what is missing.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from df_heads.benchmarks.harness.data.images import load_images
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
+from df_heads.benchmarks.harness.plan.flags import names, run_script
+from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
+from df_heads.benchmarks.harness.stability.plot import draw_map
+from df_heads.benchmarks.harness.stability.recipe import (
+    BACKBONES,
+    CANDIDATES,
+    HEADS,
+    METHODS,
+    STEPS,
+    Recipe,
+    grid,
+)
+from df_heads.benchmarks.harness.stability.store import TrialFolder, file_name
+from df_heads.benchmarks.harness.stability.table import blocks_of
+from df_heads.benchmarks.harness.stability.trial import SIZE, run_trial
+from df_heads.benchmarks.harness.store.files import write_text
+from df_heads.benchmarks.harness.store.results import ResultFolder
+from df_heads.benchmarks.harness.tables.blocks import Block
+from df_heads.benchmarks.harness.tables.text import to_markdown, to_terminal
+
+OWN = HEADS[0]
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--smoke", action="store_true", help="SimCLR and BYOL with the ResNet, 30 steps, one seed"
+    )
+    known = (*HEADS[1:], *CANDIDATES)
+    parser.add_argument(
+        "--heads",
+        nargs="+",
+        type=names(known),
+        default=list(HEADS[1:]),
+        help=f"beside lightly's own (default: {' '.join(HEADS[1:])}; there are {', '.join(known)})",
+    )
+    parser.add_argument("--methods", nargs="+", type=names(METHODS), default=list(METHODS))
+    parser.add_argument("--backbones", nargs="+", type=names(BACKBONES), default=list(BACKBONES))
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[64, 256])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--steps", type=int, default=STEPS, help="default: %(default)s")
+    parser.add_argument("--out-dir", type=Path, default=Path("runs"), help="default: %(default)s")
+    parser.add_argument(
+        "--progress", action=argparse.BooleanOptionalAction, default=True, help="progress bar"
+    )
+    parser.add_argument(
+        "--table-only", action="store_true", help="run nothing; table and figure of what is there"
+    )
+    args = parser.parse_args(arguments)
+    if args.smoke:
+        args.methods, args.backbones = ["simclr", "byol"], ["test_resnet"]
+        args.batch_sizes, args.seeds, args.steps = [64], [0], 30
+    if min(args.batch_sizes) < 2 or args.steps < 2 or min(args.seeds) < 0:
+        parser.error("--batch-sizes and --steps must be at least 2, --seeds at least 0")
+    return args
+
+
+def recipes(args: argparse.Namespace) -> list[Recipe]:
+    """Those that the flags ask for; a smoke run keeps those without warmup or clipping."""
+    found = grid(
+        methods=args.methods,
+        backbones=args.backbones,
+        batch_sizes=args.batch_sizes,
+        seeds=args.seeds,
+        steps=args.steps,
+    )
+    return [r for r in found if not args.smoke or (r.warmup, r.clip) == (0, None)]
+
+
+def run(args: argparse.Namespace, folder: TrialFolder) -> None:
+    """Run what is missing."""
+    data = load_images("digits", image_size=SIZE)
+    torch.set_num_threads(1)  # the trainings are too small for more
+    for recipe in tqdm(recipes(args), desc="recipes", disable=not args.progress):
+        own = folder.find(recipe, OWN)
+        if own is None:
+            own = run_trial(recipe, OWN, data)
+            folder.add(own)
+        for head in args.heads:
+            if not own["collapsed"] and folder.find(recipe, head) is None:
+                folder.add(run_trial(recipe, head, data))
+
+
+def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:
+    """The table, from the files of the map alone."""
+    return blocks_of(TrialFolder(results.path).trials)
+
+
+def files(args: argparse.Namespace) -> list[str]:
+    """The files that the flags' runs are kept in."""
+    every = product(args.methods, args.backbones, (OWN, *args.heads))
+    return [file_name(*names) for names in every]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, then write and print table and figure."""
+    args = parse(arguments)
+    require_matplotlib()
+    folder = TrialFolder(args.out_dir)
+    if not args.table_only:
+        run(args, folder)
+    blocks = blocks_of(folder.trials)
+    write_text(folder.path / "stability.md", to_markdown(blocks) + "\n")
+    drawn = draw_map(folder.trials, folder.path / "stability")
+    names = ", ".join(["stability.md", *(file.name for file in drawn)])
+    print(f"\n{to_terminal(blocks)}\n\nWritten: {names} in {folder.path}")
+    return 0
+
+
+BENCHMARK = Benchmark(
+    name="stability",
+    title="Stability",
+    question=question_of(__doc__),
+    parse=parse,
+    table=table,
+    main=main,
+    full_runs=[FullRun("Where each head collapses, in other people's recipes")],
+    files=files,
+    figures=lambda _: ["stability.png"],
+)
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main))
