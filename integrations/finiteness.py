@@ -10,7 +10,7 @@ from torch import Tensor, nn
 STEPS_BETWEEN_LOOKS = 50
 
 
-class NotFiniteError(ValueError):
+class NotFiniteError(RuntimeError):
     """A loss or weights that are not finite: nothing that follows would be."""
 
 

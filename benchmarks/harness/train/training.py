@@ -148,7 +148,7 @@ def train(
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
             raise
-        except (RuntimeError, NotFiniteError) as error:
+        except RuntimeError as error:
             if experiment.devices > 1 and (lost := lost_process(error)) is not None:
                 raise LostProcessError(f"{experiment.name}: {lost}") from error
             if not isinstance(error, TrainingDivergedError | NotFiniteError):
