@@ -15,10 +15,6 @@ from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
-import torch
-from tqdm.auto import tqdm
-
-from df_heads.benchmarks.harness.data.images import load_images
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.flags import names, run_script
 from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
@@ -34,7 +30,6 @@ from df_heads.benchmarks.harness.stability.recipe import (
 )
 from df_heads.benchmarks.harness.stability.store import TrialFolder, file_name
 from df_heads.benchmarks.harness.stability.table import blocks_of
-from df_heads.benchmarks.harness.stability.trial import SIZE, run_trial
 from df_heads.benchmarks.harness.store.files import write_text
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.tables.blocks import Block
@@ -94,6 +89,12 @@ def recipes(args: argparse.Namespace) -> list[Recipe]:
 
 def run(args: argparse.Namespace, folder: TrialFolder) -> None:
     """Run what is missing."""
+    import torch
+    from tqdm.auto import tqdm
+
+    from df_heads.benchmarks.harness.data.images import load_images
+    from df_heads.benchmarks.harness.stability.trial import SIZE, run_trial
+
     data = load_images("digits", image_size=SIZE)
     torch.set_num_threads(1)  # the trainings are too small for more
     for recipe in tqdm(recipes(args), desc="recipes", disable=not args.progress):

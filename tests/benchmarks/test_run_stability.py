@@ -81,7 +81,7 @@ def test_smoke_run_then_nothing_left_to_do(tmp_path: Path, capsys: Any, monkeypa
         "lightly",
         "stable",
     }
-    monkeypatch.setattr(run_stability, "run_trial", pytest.fail)
+    monkeypatch.setattr("df_heads.benchmarks.harness.stability.trial.run_trial", pytest.fail)
     assert run_script(run_stability.main, [*flags, "--heads", "stable"]) == 0
     assert {file.name: file.read_bytes() for file in tmp_path.glob("*.json")} == before
     assert {"stability.md", "stability.png", "stability.svg"} <= {
