@@ -61,7 +61,7 @@ def fill(folder: Path, benchmark: Benchmark) -> list[Path]:
     for job in benchmark.jobs(benchmark.parse(BUDGET)):
         save_made(results, job.experiment)
         for evaluation in job.evaluations:
-            metrics = dict.fromkeys(evaluation.columns.values(), 1.0)  # type: ignore[attr-defined]
+            metrics = dict.fromkeys(evaluation.columns.values(), 1.0)
             save_made_evaluation(results, job.experiment, evaluation, metrics=metrics)
             files.append(folder / evaluation.file(job.experiment))
         files.append(results.file(job.experiment))

@@ -359,7 +359,7 @@ def test_a_damaged_result_is_named(
 
 
 def test_everything_that_can_be_run_has_a_full_run() -> None:
-    suites = []
+    suites: list[str] = []
     for name, benchmark in benchmarks().items():
         assert benchmark.full_runs, name
         for full in benchmark.full_runs:

@@ -16,11 +16,11 @@ from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.data import images
 from df_heads.benchmarks.harness.data import sources as image_sources
 from df_heads.benchmarks.harness.data.images import (
-    DATASETS,
     ImageData,
     default_cache_dir,
     load_images,
 )
+from df_heads.benchmarks.harness.data.sources import DATASETS
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

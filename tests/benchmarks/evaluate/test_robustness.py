@@ -26,6 +26,7 @@ from df_heads.benchmarks.harness.sweep.run import run
 from df_heads.benchmarks.harness.tables.text import to_terminal
 from df_heads.benchmarks.harness.train.trained import trained_model
 from df_heads.benchmarks.harness.views.building import build_augment
+from df_heads.benchmarks.harness.views.loading import evaluation_batches
 from df_heads.evaluation import extract_features, linear_probe_accuracy, stratified_subset
 
 MACHINE = Machine(accelerator="cpu", logger="none", progress=False)
@@ -134,7 +135,7 @@ def test_every_set_of_images_is_seen_once(
     results: ResultFolder, data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bytes] = []
-    batches = shifts.evaluation_batches
+    batches = evaluation_batches
 
     def remembered(images: np.ndarray, augment: object) -> object:
         seen.append(images.tobytes())

@@ -160,7 +160,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
         assert torch.equal(value, weights(killed, TINY)[name]), name
     result = killed.load(TINY)
     assert result is not None
-    assert result.metrics == whole.load(TINY).metrics  # type: ignore[union-attr]
+    assert result.metrics == whole.load(TINY).metrics
     rows = curve(killed, TINY)
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from df_heads.benchmarks.harness.tables.blocks import (
+    Block,
     Bullets,
     Code,
     Figure,
@@ -34,7 +35,7 @@ def test_a_table_aligns_numbers_to_the_right() -> None:
 
 
 def test_every_block() -> None:
-    blocks = [
+    blocks: list[Block] = [
         Heading(2, "A *b*"),
         Paragraph("one", ("two, ", Strong("three"), " ", Code("x | y"))),
         Bullets(["a", (Link("b c", HERE / "x (1) y.json"), ": d")]),
