@@ -1,6 +1,8 @@
 """The plan of the house: how full a room is, and that a script is named in one place."""
 
 import ast
+import configparser
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import df_heads.benchmarks
 from df_heads.benchmarks.harness.plan.benchmark import benchmarks
 
 BENCHMARKS = Path(df_heads.benchmarks.__file__).parent
+SETUP = Path(__file__).parents[2] / "setup.cfg"
 FILES = sorted(BENCHMARKS.rglob("*.py"))
 SCRIPTS = {file.stem for file in BENCHMARKS.glob("run_*.py")}
 #: They run and report the benchmarks, so they are none themselves.
@@ -88,3 +91,20 @@ def test_a_list_would_be_seen() -> None:
     names = {"table2", "speed"}
     assert listed_in(ast.parse('{"table2": 1, "speed": 2}'), names) == [names]
     assert listed_in(ast.parse('["table2", "other"]'), names) == []
+
+
+@pytest.mark.skipif(not SETUP.is_file(), reason="the wheel alone has no setup.cfg")
+def test_the_wheel_holds_every_package_and_the_contract_every_room() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(SETUP, encoding="utf-8")
+    listed = setup["options"]["packages"].split()
+    mapped = [line.split(" = ")[0] for line in setup["options"]["package_dir"].split("\n") if line]
+    rooms = {file.parent.name for file in (BENCHMARKS / "harness").glob("*/__init__.py")}
+    prefix = "df_heads.benchmarks.harness."
+    for names in (listed, mapped):
+        assert {n.removeprefix(prefix) for n in names if n.startswith(prefix)} == rooms
+    contracts = SETUP.with_name("pyproject.toml").read_text(encoding="utf-8")
+    of_the_rooms = contracts.split('id = "rooms"')[1]
+    layers = re.search(r"^layers = \[(.*?)\]", of_the_rooms, re.M | re.S)
+    assert layers is not None
+    assert set(re.findall(r"\w+", layers[1])) == rooms

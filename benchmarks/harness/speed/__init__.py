@@ -1,4 +1,4 @@
 """How long the parts of a training step take.
 
-May import the rooms base to plots; its siblings plan and theory not.
+May import the rooms base to plots; its siblings plan, stability and theory not.
 """
