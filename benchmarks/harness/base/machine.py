@@ -69,5 +69,8 @@ def is_first_process() -> bool:
 
 
 def quiet_lightning() -> None:
-    """Keep Lightning's banners and tips off the terminal; its warnings stay."""
+    """Keep Lightning's banners and tips off the terminal; its warnings stay.
+
+    To be called once Lightning is imported, which sets the level itself.
+    """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)

@@ -15,7 +15,7 @@ from df_heads.benchmarks.harness.base.errors import (
 )
 from df_heads.benchmarks.harness.base.experiment import DATA, MACHINE, RECIPE, SETTINGS, Experiment
 from df_heads.benchmarks.harness.base.interruption import Interrupted, interruptible, requeue
-from df_heads.benchmarks.harness.base.machine import Machine, is_first_process, quiet_lightning
+from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.base.registry import Registry
 from df_heads.benchmarks.harness.train.methods import METHODS
 
@@ -212,7 +212,6 @@ def run_script(
         disk that is full or not to be written to; 128 and the signal's number if one asked it to
         stop.
     """
-    quiet_lightning()
     # Lightning 2.6 against torch 2.15: not the user's concern.
     warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
     try:

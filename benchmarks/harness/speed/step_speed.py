@@ -11,6 +11,7 @@ from typing import Any, cast
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from df_heads.augment import SimCLRAugment
+from df_heads.benchmarks.harness.base.machine import quiet_lightning
 from df_heads.benchmarks.harness.speed import step_rows
 from df_heads.benchmarks.harness.speed.compared import (
     BACKBONE,
@@ -149,6 +150,7 @@ def _in_lightning(setup: Setup) -> TimedSteps:
 
     def block(steps: int) -> float:
         clock = _Clock(burn_in, setup.wait)
+        quiet_lightning()
         trainer = Trainer(
             max_steps=burn_in + steps,
             accelerator="gpu" if setup.device.type == "cuda" else "cpu",

@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from df_heads.benchmarks.harness.base.errors import InputError, LostProcessError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.interruption import postponed
-from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
+from df_heads.benchmarks.harness.base.machine import Machine, is_first_process, quiet_lightning
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.store.atomic import remove_stale
 from df_heads.benchmarks.harness.store.files import read_json, write_json
@@ -110,6 +110,7 @@ def train(
     checkpoint = _prepare(experiment, data.fingerprint, work_dir, machine)
     curve, monitor = TrainingCurve(), CollapseMonitor()
     log_every = max(1, min(50, len(data.train_labels) // experiment.batch_size))
+    quiet_lightning()
     trainer = Trainer(
         max_epochs=experiment.epochs,
         accelerator=machine.accelerator,

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import logging
 import math
 import signal
 from pathlib import Path
@@ -122,6 +123,15 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(
         weights(a, TINY)["projection_head.input.weight"],
         weights(a, other)["projection_head.input.weight"],
     )
+
+
+def test_lightning_says_nothing_of_itself(
+    tmp_path: Path, tiny_data: ImageData, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Importing Lightning sets the level of its logger, which may be long after the start.
+    logging.getLogger("pytorch_lightning").setLevel(logging.INFO)
+    run(dataclasses.replace(TINY, epochs=1), tiny_data, ResultFolder(tmp_path), MACHINE)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_heads_of_one_seed_see_the_same_views(
