@@ -44,6 +44,15 @@ def test_every_recipe_trains(method: str, backbone: str, optimizer: str, digits:
     assert 0 < trial["knn"] < 100
 
 
+def test_no_two_optimizers_are_the_same(digits: Any) -> None:
+    # lightly's LARS is SGD for parameters without weight decay.
+    trials = {
+        optimizer: run_trial(dataclasses.replace(QUICK, optimizer=optimizer), "stable", digits)
+        for optimizer in ("sgd", "adamw", "lars")
+    }
+    assert len({trial["last_loss"] for trial in trials.values()}) == 3
+
+
 @pytest.mark.parametrize("head", [*HEADS, *CANDIDATES])
 def test_every_head_of_every_method_has_the_outputs_of_lightly_s(head: str) -> None:
     for method in METHODS:

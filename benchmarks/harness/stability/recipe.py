@@ -20,6 +20,8 @@ RATES = (
 #: Part of the run with a rising rate, and the largest gradient norm.
 GUARDS = ((0.0, None), (0.1, None), (0.0, 1.0), (0.1, 1.0))
 STEPS = 200
+#: As in lightly's ImageNet benchmarks.
+LARS_WEIGHT_DECAY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Recipe:
     Attributes:
         method: One of METHODS.
         backbone: Name of a timm model for images of 16 x 16.
-        optimizer: "sgd" (momentum 0.9), "adamw" or "lars" (momentum 0.9), torch's and lightly's
-            defaults otherwise.
+        optimizer: "sgd" (momentum 0.9), "adamw" or "lars" (momentum 0.9, weight decay
+            `LARS_WEIGHT_DECAY` on weights), torch's and lightly's defaults otherwise.
         learning_rate: Its peak; a cosine to 0 follows.
         warmup: Part of the run in which it rises linearly.
         clip: Largest norm of the gradient; None clips nothing.

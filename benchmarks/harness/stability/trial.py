@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from df_heads.augment import SimCLRAugment, TwoViews
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.stability.methods import Trained, build_head
-from df_heads.benchmarks.harness.stability.recipe import Recipe
+from df_heads.benchmarks.harness.stability.recipe import LARS_WEIGHT_DECAY, Recipe
 from df_heads.collapse import Collapse, CollapseWatch, measure_collapse
 from df_heads.evaluation import knn_accuracy
 from df_heads.integrations.backbones import build_backbone, feature_width
@@ -96,13 +95,21 @@ def _train(model: Trained, recipe: Recipe, images: Tensor) -> dict[str, Any]:
 
 
 def _optimizer(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    rate = recipe.learning_rate
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, recipe.learning_rate)
-    kind: Mapping[str, Any] = {"sgd": torch.optim.SGD, "lars": LARS}
-    optimizer: torch.optim.Optimizer = kind[recipe.optimizer](
-        parameters, lr=recipe.learning_rate, momentum=0.9
+        return torch.optim.AdamW(parameters, rate)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, rate, momentum=0.9)
+    # lightly's LARS scales what has weight decay and nothing else: without any it would be SGD.
+    return LARS(
+        [
+            {"params": [p for p in parameters if p.dim() > 1]},
+            {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+        ],
+        lr=rate,
+        momentum=0.9,
+        weight_decay=LARS_WEIGHT_DECAY,
     )
-    return optimizer
 
 
 @torch.no_grad()
