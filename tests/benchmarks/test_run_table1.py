@@ -33,7 +33,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_one_command_makes_table_and_figures(
     finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = (finished / "table1-digits-1ep.md").read_text().splitlines()
+    lines = (finished / "table1-digits-1ep.md").read_text().splitlines()
+    table = [line for line in lines if line.startswith("|")]
     assert [row.split("|")[1].strip() for row in table[2::2]] == list(run_table1.HEADS)
     for figure in ("measures", *(f"{head}-attention" for head in run_table1.HEADS)):
         assert (finished / f"table1-digits-1ep-{figure}.png").read_bytes()[1:4] == b"PNG"
