@@ -50,8 +50,7 @@ def ends(process: "subprocess.Popen[str]") -> tuple[int, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize(("workers", "signum"), [("0", signal.SIGTERM), ("2", signal.SIGINT)])
 def test_a_signal_writes_a_checkpoint_and_ends_with_one_sentence(
     signum: signal.Signals, workers: str, tmp_path: Path
 ) -> None:

@@ -101,7 +101,7 @@ def _optimizer(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Op
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(parameters, rate, momentum=0.9)
     # lightly's LARS scales what has weight decay and nothing else: without any it would be SGD.
-    return LARS(
+    optimizer: torch.optim.Optimizer = LARS(
         [
             {"params": [p for p in parameters if p.dim() > 1]},
             {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
@@ -110,6 +110,7 @@ def _optimizer(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Op
         momentum=0.9,
         weight_decay=LARS_WEIGHT_DECAY,
     )
+    return optimizer
 
 
 @torch.no_grad()
