@@ -45,6 +45,19 @@ def check_labelled(
         ValueError: Wrong rank, dtype or length, too few samples, or values that are not finite.
     """
     prefix = f"{name}_" if name else ""
+    features = check_features(features, name=name, at_least=at_least)
+    labels = check_labels(labels, f"{prefix}labels")
+    if len(labels) != len(features):
+        raise ValueError(
+            f"{prefix}labels has {len(labels)} entries but {prefix}features has {len(features)} "
+            "samples; pass exactly one label per row."
+        )
+    return features, labels.to(features.device)
+
+
+def check_features(features: Tensor, *, name: str = "", at_least: int = 2) -> Tensor:
+    """Check features, with or without labels; see check_labelled."""
+    prefix = f"{name}_" if name else ""
     if not isinstance(features, Tensor):
         raise TypeError(
             f"{prefix}features must be a torch.Tensor, got {type(features).__name__}; "
@@ -60,12 +73,6 @@ def check_labelled(
             f"{prefix}features must be floating point, got {features.dtype}; "
             "convert them with .float()."
         )
-    labels = check_labels(labels, f"{prefix}labels")
-    if len(labels) != len(features):
-        raise ValueError(
-            f"{prefix}labels has {len(labels)} entries but {prefix}features has {len(features)} "
-            "samples; pass exactly one label per row."
-        )
     if len(features) < at_least:
         raise ValueError(
             f"{prefix}features has {len(features)} sample(s) but this metric needs at least "
@@ -80,7 +87,7 @@ def check_labelled(
             "none; check the backbone for divergence or leave those samples out."
         )
     device = torch.device("cpu") if features.device.type == "mps" else features.device
-    return features.to(device), labels.to(device)
+    return features.to(device)
 
 
 def check_same_width(train_features: Tensor, test_features: Tensor) -> None:

@@ -2,7 +2,8 @@
 
 ``nearest_neighbor_accuracy`` and ``linear_probe_accuracy`` are the paper's two metrics
 (arXiv 2403.18681, "Metrics"), ``mlp_probe_accuracy`` is the deeper classifier of its Table 6, and
-``knn_accuracy`` is what other work reports. Every accuracy is a fraction in [0, 1]. All but the
+``knn_accuracy`` is what other work reports; ``nearest_neighbors`` names the neighbours themselves.
+Every accuracy is a fraction in [0, 1]. All but the
 deeper classifier compute in float64, so that the result depends neither on the device nor on its
 TF32 setting; features on ``mps``, which has no float64, go to the CPU.
 """
@@ -10,12 +11,18 @@ TF32 setting; features on ``mps``, which has no float64, go to the CPU.
 import math
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from df_heads._labelled import check_at_least_one, check_labelled, check_same_width
+from df_heads._labelled import (
+    check_at_least_one,
+    check_features,
+    check_labelled,
+    check_same_width,
+)
 from df_heads._probe_samples import stratified_subset
 from df_heads.linear_probe import (
     fit_softmax_regression,
@@ -25,6 +32,7 @@ from df_heads.linear_probe import (
 from df_heads.mlp_probe import mlp_probe_accuracy
 
 __all__ = [
+    "Neighbors",
     "extract_features",
     "fit_softmax_regression",
     "knn_accuracy",
@@ -32,6 +40,7 @@ __all__ = [
     "linear_probe_accuracy",
     "mlp_probe_accuracy",
     "nearest_neighbor_accuracy",
+    "nearest_neighbors",
     "stratified_subset",
 ]
 
@@ -151,6 +160,65 @@ def nearest_neighbor_accuracy(features: Tensor, labels: Tensor, *, chunk_size: i
         winner = nearest[rows, direct.argmin(1)]
         correct += int((labels[winner] == labels[start : start + chunk_size]).sum())
     return correct / total
+
+
+class Neighbors(NamedTuple):
+    """The nearest samples of each sample, the nearest first.
+
+    Attributes:
+        indices: (N, k), int64.
+        similarities: Their cosine similarities, (N, k), float64.
+    """
+
+    indices: Tensor
+    similarities: Tensor
+
+
+@torch.no_grad()
+def nearest_neighbors(features: Tensor, k: int = 5, *, chunk_size: int = 512) -> Neighbors:
+    """The k samples of a set that are nearest to each, by cosine similarity.
+
+    >>> nearest_neighbors(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1]]), k=1).indices
+    tensor([[2],
+            [2],
+            [0]])
+
+    Cosine, as in ``knn_accuracy``; ``nearest_neighbor_accuracy`` is the paper's and Euclidean.
+    Each sample itself is excluded by its index, so that an equal copy of it is its neighbour.
+
+    Args:
+        features: ``(N, D)``, N >= 2, any float dtype and device.
+        k: How many, at most N - 1.
+        chunk_size: Samples compared with the set at once; memory beside the float64 copy of the
+            features is ``8 * chunk_size * N`` bytes. It does not change the result.
+
+    Returns:
+        Indices and similarities, on the device of the features. The order among equal
+        similarities is arbitrary; an all-zero feature vector has similarity 0 to every other.
+
+    Raises:
+        TypeError: features is not a tensor.
+        ValueError: Its shape or dtype does not fit, values are not finite, or ``k`` is below 1 or
+            exceeds the other samples.
+    """
+    features = check_features(features)
+    check_at_least_one(k, "k")
+    check_at_least_one(chunk_size, "chunk_size")
+    if k >= len(features):
+        raise ValueError(
+            f"k={k} neighbours were asked for but each of the {len(features)} samples has only "
+            f"{len(features) - 1} others; lower k or pass more samples."
+        )
+    bank = F.normalize(features.double(), dim=1)
+    parts = []
+    for start in range(0, len(bank), chunk_size):
+        similarity = bank[start : start + chunk_size] @ bank.T
+        rows = torch.arange(len(similarity), device=bank.device)
+        similarity[rows, rows + start] = -math.inf
+        parts.append(similarity.topk(k, dim=1))
+    return Neighbors(
+        torch.cat([part.indices for part in parts]), torch.cat([part.values for part in parts])
+    )
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,23 @@ from df_heads.gathering import GatheredTokens
 
 
 class AttentionMaps(dict[int, Tensor]):
-    """Attention weights (S, heads, N, N) by layer index; filled by ``record_attention``."""
+    """Attention weights (S, heads, N, N) by layer index; filled by ``record_attention``.
 
-    def __missing__(self, layer: int) -> NoReturn:
+    A dict: keys are the layers' indices, counted from 0 among all layers of the model, and it is
+    iterated in that order, whichever layer ran first. ``maps[-1]`` is the last layer recorded,
+    ``maps[-2]`` the one before it: also where only some layers were recorded. Negative numbers
+    are no keys: ``-1 in maps`` is False.
+    """
+
+    def __setitem__(self, layer: int, weights: Tensor) -> None:
+        later = [other for other in self if other > layer]
+        super().__setitem__(layer, weights)
+        for other in later:
+            super().__setitem__(other, self.pop(other))
+
+    def __missing__(self, layer: int) -> Tensor:
+        if -len(self) <= layer < 0:
+            return self[list(self)[layer]]
         raise KeyError(
             f"layer {layer} was not recorded; choose it in layers, and call what runs the head "
             "inside the context (of a compiled model, the module it was compiled from)."
@@ -38,6 +52,8 @@ def record_attention(
     ...     z = head(torch.randn(2, 32, 512))
     >>> maps[0].shape  # the first layer: (sequences, heads, tokens, tokens)
     torch.Size([2, 8, 32, 32])
+    >>> maps[-1] is maps[4]  # the last
+    True
 
     They are the weights that the fused kernel uses and never stores: computed beside the
     forward pass from the same queries and keys (before dropout), and without effect on its

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from df_heads.fusion._measurable import check_batch, check_finite, find_head
+from df_heads.fusion._summary_table import summary_table
 from df_heads.fusion._undisturbed import undisturbed
 from df_heads.fusion.measures import attention_entropy, same_class_mass, sharpness
 from df_heads.fusion.recording import record_attention
@@ -68,6 +69,10 @@ class FusionSummary:
     input_silhouette: float
     input_neighbor_purity: float
 
+    def __str__(self) -> str:
+        """A table: one row per layer, numbers averaged over the attention heads."""
+        return summary_table(self)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON; an infinite sharpness, which JSON lacks, becomes "inf"."""
         data = asdict(self)
@@ -106,12 +111,12 @@ def measure_fusion(
     (5, 0.226)
     >>> len(summary.layers[-1].same_class_mass)  # one for each attention head
     8
+    >>> print(summary)  # doctest: +SKIP
 
-    Where the model's own forward stops before the head, as that of a LightningModule often does,
-    pass the head and what enters it::
+    A forward that stops before the head, as those of SimCLR, MoCo, BYOL and lightly's benchmarks
+    do, gives the features that enter it: the head then runs on what the model returned::
 
-        features = extract_features(model.backbone, [images])
-        measure_fusion(model.projection_head, features, labels)
+        measure_fusion(SimCLR(), images, labels)
 
     It runs in eval mode without gradients, draws no random numbers, puts each module's training
     flag back, leaves no hooks behind, and holds the attention maps of one layer at a time. A head
@@ -119,9 +124,10 @@ def measure_fusion(
     2.6 on.
 
     Args:
-        model: A TransformerProjectionHead, or a module that holds one and runs it once in its
-            forward. Heads of which no parameter requires a gradient, such as a teacher's, do not
-            count if there is one that trains.
+        model: A TransformerProjectionHead, or a module that holds one and either runs it once in
+            its forward or returns the features (N, input_dim) that enter it. Heads of which no
+            parameter requires a gradient, such as a teacher's, do not count if there is one that
+            trains.
         x: What the model takes: for a head features (N, D), or (S, N, D) for S sequences with
             the same labels, such as two views of the same images.
         labels: (N,), integers; each class at least twice.
@@ -133,9 +139,10 @@ def measure_fusion(
     Raises:
         TypeError: If labels or pairs is not a tensor.
         NonFiniteError: If tokens or attention weights are not finite. It is a ValueError.
-        ValueError: If the model does not hold one head or does not run it once, labels or pairs
-            do not fit, there are fewer than two classes, a class has too few samples, the maps
-            would take more than ``max_gib``, or the head's sequence_length would cut the batch.
+        ValueError: If the model does not hold one head, runs it more than once, or neither runs
+            it nor returns features of its width, labels or pairs do not fit, there are fewer than
+            two classes, a class has too few samples, the maps would take more than ``max_gib``,
+            or the head's sequence_length would cut the batch.
     """
     head = find_head(model)
     entered: list[Tensor] = []
@@ -143,7 +150,10 @@ def measure_fusion(
 
     def enter(_block: nn.Module, args: tuple[Tensor, ...]) -> None:
         if entered:
-            raise ValueError(_ran("more than once", model))
+            raise ValueError(
+                f"the forward of {type(model).__name__} ran its projection head more than once but "
+                "must run it once; pass the head itself, and as x the features that enter it."
+            )
         check_batch(head, args[0], labels, pairs, max_gib)
         entered.append(args[0])
 
@@ -163,12 +173,12 @@ def measure_fusion(
             for layer, block in enumerate(head.blocks)
         ]
         try:
-            model(x)
+            output = model(x)
+            if not entered:
+                head(_features(model, output, head.input_dim))
         finally:
             for handle in handles:
                 handle.remove()
-    if not entered:
-        raise ValueError(_ran("0 times", model))
     with torch.autocast(entered[0].device.type, enabled=False):
         return _summarize(layers, entered[0], labels, pairs)
 
@@ -217,8 +227,17 @@ def _over_sequences(
     return sum(measure(sequence, labels) for sequence in tokens) / len(tokens)
 
 
-def _ran(times: str, model: nn.Module) -> str:
-    return (
-        f"the forward of {type(model).__name__} ran its projection head {times} but must run it "
-        "once; pass the head itself, and as x the features that enter it."
+def _features(model: nn.Module, output: object, width: int) -> Tensor:
+    """What a model returned that did not run its head, as the head takes it."""
+    if isinstance(output, Tensor) and output.dim() >= 2:
+        features = output.flatten(start_dim=1)  # (N, D, 1, 1) of a backbone that pools
+        if features.shape[1] == width:
+            return features
+        found = f"a tensor of shape {tuple(output.shape)}"
+    else:
+        found = type(output).__name__
+    raise ValueError(
+        f"the forward of {type(model).__name__} ran its projection head 0 times and returned "
+        f"{found}, not features (N, {width}) for it; pass the head itself, and as x the features "
+        "that enter it."
     )

@@ -18,6 +18,7 @@ from df_heads.evaluation import (
     linear_probe_accuracies,
     linear_probe_accuracy,
     nearest_neighbor_accuracy,
+    nearest_neighbors,
     stratified_subset,
 )
 
@@ -557,3 +558,34 @@ def test_cuda_agrees_with_cpu() -> None:
         assert metric(*moved) == metric(*split)
         assert metric(moved[0], split[1], split[2], moved[3]) == metric(*split)
     assert torch.equal(stratified_subset(labels.cuda(), 0.3).cpu(), stratified_subset(labels, 0.3))
+
+
+def test_nearest_neighbors_are_those_of_scikit_learn() -> None:
+    x, _ = clusters(60, 7, 3)
+    found = nearest_neighbors(x, 4, chunk_size=13)
+    reference = NearestNeighbors(n_neighbors=5, metric="cosine").fit(x.double().numpy())
+    distances, indices = reference.kneighbors(x.double().numpy())
+    assert found.indices.tolist() == indices[:, 1:].tolist()
+    expected = torch.as_tensor(1 - distances[:, 1:])
+    torch.testing.assert_close(found.similarities, expected, atol=1e-12, rtol=0)
+    twice = nearest_neighbors(torch.cat([x, x]), 1)
+    assert twice.indices.squeeze(1).tolist() == [*range(60, 120), *range(60)]
+
+
+@pytest.mark.parametrize(
+    ("x", "k", "message"),
+    [
+        (
+            torch.randn(5, 2),
+            5,
+            "k=5 neighbours were asked for but each of the 5 samples has only 4",
+        ),
+        (torch.randn(5, 2), 0, "k must be an integer of at least 1, got 0"),
+        (torch.randn(1, 2), 1, r"features has 1 sample\(s\) but this metric needs at least 2"),
+        (torch.full((5, 2), torch.nan), 1, "features holds 10 values that are not finite"),
+        (torch.randn(5), 1, r"features must have shape \(N, D\)"),
+    ],
+)
+def test_nearest_neighbors_refuse_with_one_sentence(x: Tensor, k: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        nearest_neighbors(x, k)

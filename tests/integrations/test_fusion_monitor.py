@@ -19,8 +19,10 @@ from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
 from df_heads.evaluation import extract_features
 from df_heads.fusion import measure_fusion, record_attention
 from df_heads.integrations import fusion_monitor
+from df_heads.integrations.byol import BYOL
 from df_heads.integrations.fusion_monitor import FusionMonitor
 from df_heads.integrations.lightly import replace_projection_head
+from df_heads.integrations.moco import MoCo
 from df_heads.integrations.simclr import SimCLR
 
 LABELS = torch.arange(12) % 3
@@ -52,6 +54,16 @@ class Views(Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[list[Tensor], int, str]:
         view = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(index))
         return [view, view + 0.1], index % 4, f"{index}.png"
+
+
+@pytest.mark.parametrize("method", [SimCLR, MoCo, BYOL])
+def test_measure_fusion_takes_our_methods_as_they_are(method: Any) -> None:
+    torch.manual_seed(0)
+    model = method(tiny_backbone(), tiny_head(form="paper"), image_size=8)
+    features = extract_features(model.backbone, [IMAGES])
+    assert measure_fusion(model, IMAGES, LABELS) == measure_fusion(
+        model.projection_head, features, LABELS
+    )
 
 
 def views() -> DataLoader[Any]:

@@ -1,6 +1,6 @@
 """Tables of accuracies and of paired gains, from result files and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from df_heads.benchmarks.harness.base.names import BASELINE, CONTROL
 from df_heads.benchmarks.harness.evaluate.evaluation import Load
@@ -13,33 +13,37 @@ REFERENCES = {BASELINE: "feedforward", CONTROL: "attention off"}
 
 
 def accuracy_table(headings: Sequence[str], rows: Sequence[Runs]) -> Table:
-    """Mean accuracies over seeds, with the paper's beside them.
+    """Mean accuracies over seeds, with the paper's beside them where it has any in this table.
 
     Args:
         headings: Those of the configurations' labels.
         rows: The runs, all with the same accuracy columns.
     """
-    columns = list(rows[0].configuration.metrics)
+    asked = [runs.configuration for runs in rows]
+    printed = {column for one in asked for column in one.paper}
+    has_hours = any(one.paper_hours is not None for one in asked)
     header = [*headings, "head", "size", "params"]
-    for column in columns:
-        header += [column, "paper"]
-    return Table([*header, "train time", "paper", "seeds"], list(map(_accuracy_row, rows)))
+    for column in asked[0].metrics:
+        header += [column, "paper"] if column in printed else [column]
+    header += ["train time", "paper"] if has_hours else ["train time"]
+    return Table(
+        [*header, "seeds"], [_accuracy_row(runs, printed, has_hours=has_hours) for runs in rows]
+    )
 
 
-def _accuracy_row(runs: Runs) -> list[Cell]:
+def _accuracy_row(runs: Runs, printed: Container[str], *, has_hours: bool) -> list[Cell]:
     asked = runs.configuration
     cells: list[Cell] = [*asked.labels, runs.title, asked.size, Millions(runs.head_parameters)]
     for column in asked.metrics:
         mean = runs.mean(column)
         # An untrained backbone has no evaluations beside the standard one.
         cells.append("" if mean is None and runs.results else Mean(mean))
-        cells.append(Number(asked.paper.get(column), ".2f"))
-    return [
-        *cells,
-        Duration(runs.train_seconds),
-        Number(asked.paper_hours, ".2f", " h"),
-        Number(len(runs.results)),
-    ]
+        if column in printed:
+            cells.append(Number(asked.paper.get(column), ".2f"))
+    cells.append(Duration(runs.train_seconds))
+    if has_hours:
+        cells.append(Number(asked.paper_hours, ".2f", " h"))
+    return [*cells, Number(len(runs.results))]
 
 
 def compare_heads(headings: Sequence[str], rows: Sequence[Runs]) -> list[Comparison]:

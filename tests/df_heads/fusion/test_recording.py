@@ -203,3 +203,29 @@ def test_bad_choices_get_one_clear_sentence(
 ) -> None:
     with pytest.raises(ValueError, match=message), record_attention(head, **options):
         pass
+
+
+def test_maps_are_in_the_order_of_the_layers_and_count_from_the_end() -> None:
+    class Backwards(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last, self.first = small_head(num_layers=1), small_head(num_layers=2)
+
+        def forward(self, x: Tensor) -> None:
+            self.first(x)
+            self.last(x)
+
+    model = Backwards()
+    with record_attention(model) as maps:
+        model(features(TOKENS, 12))
+    assert list(maps) == list(maps.keys()) == [0, 1, 2]
+    assert all(value is maps[layer] for layer, value in zip(range(3), maps.values(), strict=True))
+    assert maps[-1] is maps[2]
+    assert maps[-3] is maps[0]
+    assert -1 not in maps
+    with pytest.raises(KeyError, match="layer -4 was not recorded"):
+        maps[-4]
+    with record_attention(model, layers=[0, 2]) as some:
+        model(features(TOKENS, 12))
+    assert some[-1] is some[2]
+    assert some[-2] is some[0]

@@ -124,8 +124,9 @@ def test_uniform_attention_is_at_chance_and_self_has_nothing_to_show() -> None:
 class Model(nn.Module):
     """A backbone, a head and a frozen teacher of it."""
 
-    def __init__(self, runs: int = 1, **options: Any) -> None:
+    def __init__(self, runs: int = 1, returns: int = 6, **options: Any) -> None:
         super().__init__()
+        self.returns = returns
         self.backbone = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Dropout(0.5))
         self.head: Any = tiny_head(dropout=0.3, **options)
         self.teacher = tiny_head(**options).requires_grad_(False)
@@ -136,7 +137,7 @@ class Model(nn.Module):
         for _ in range(self.runs):
             self.head(h)
         self.teacher(h)
-        return h
+        return h[:, : self.returns, None, None]
 
 
 def test_a_model_around_the_head_is_left_as_it_was() -> None:
@@ -161,6 +162,28 @@ def test_a_model_around_the_head_is_left_as_it_was() -> None:
     assert measure_fusion(frozen, features(), LABELS) == measure_fusion(
         tiny_head(), features(), LABELS
     )
+
+
+def test_a_forward_that_stops_at_the_features_is_carried_on() -> None:
+    model = Model()
+    whole = measure_fusion(model, features(), LABELS)
+    model.runs = 0
+    assert measure_fusion(model, features(), LABELS) == whole
+
+
+def test_it_prints_as_a_table() -> None:
+    lines = str(measure_fusion(tiny_head(attention="uniform"), features(), LABELS)).splitlines()
+    assert lines[0] == "Fusion of 12 tokens of 3 classes, means over heads"
+    headings = [part.strip() for part in lines[1].split("  ") if part]
+    assert headings == [
+        "layer", "same class", "own", "sharpness", "5 %", "entropy", "silhouette", "purity",
+    ]  # fmt: skip
+    assert [line.split()[0] for line in lines[2:]] == ["input", "1", "2", "3", "uniform"]
+    # Uniform attention is what the last line says of it.
+    assert lines[3].split()[1:6] == lines[-1].split()[1:6]
+    assert max(map(len, lines)) < 80
+    alone = str(measure_fusion(tiny_head(attention="self"), features(), LABELS, pairs=PAIRS))
+    assert alone.splitlines()[3].split()[1:6] == ["-", "1", "0", "-", "-"]
 
 
 @pytest.mark.parametrize("what", ["model", "inside", "in place"])
@@ -251,7 +274,13 @@ def test_values_that_are_not_finite_are_named() -> None:
         ),
         (FeedForwardProjectionHead(6, 8, 8), LABELS, {}, "holds 0 Transformer projection heads"),
         (nn.ModuleList([tiny_head(), tiny_head()]), LABELS, {}, "ModuleList holds 2 Transformer"),
-        (Model(runs=0), LABELS, {}, "forward of Model ran its projection head 0 times"),
+        (
+            Model(runs=0, returns=5),
+            LABELS,
+            {},
+            r"forward of Model ran its projection head 0 times and returned a tensor of shape "
+            r"\(12, 5, 1, 1\), not features \(N, 6\) for it",
+        ),
         (Model(runs=2), LABELS, {}, "forward of Model ran its projection head more than once"),
     ],
 )
