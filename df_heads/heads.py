@@ -1,5 +1,6 @@
 """The projection heads: a Transformer over the batch, and the feed-forward one it replaces."""
 
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
@@ -134,6 +135,13 @@ class TransformerProjectionHead(nn.Module):
         self.input_dim = input_dim
         self.hidden_dim = hidden_dim
         self.output_dim = output_dim
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.head_dim = head_dim
+        self.mlp_ratio = mlp_ratio
+        self.dropout = dropout
+        self.norm_first = norm_first
+        self.residual_scale = residual_scale
         self.sequence_length = sequence_length
         self.gather_distributed = gather_distributed
         self.attention = attention
@@ -188,6 +196,11 @@ class TransformerProjectionHead(nn.Module):
         this size, 8,074,752 parameters.
         """
         return cls(input_dim, **{**_LARGE, **options})
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments that build the same head anew, as plain values."""
+        return _options(self)
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
         """Project a batch.
@@ -345,6 +358,7 @@ class FeedForwardProjectionHead(nn.Module):
         self.input_dim = input_dim
         self.hidden_dim = hidden_dim
         self.output_dim = output_dim
+        self.num_layers = num_layers
         self.batch_norm = batch_norm
         layers: list[nn.Module] = []
         width = input_dim
@@ -374,6 +388,11 @@ class FeedForwardProjectionHead(nn.Module):
         """
         return cls(input_dim, **{"hidden_dim": 1024, "output_dim": 512, "num_layers": 8, **options})
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments that build the same head anew, as plain values."""
+        return _options(self)
+
     def forward(self, x: Tensor) -> Tensor:
         """Project (N, input_dim) to (N, output_dim), or S sequences (S, N, input_dim) alike.
 
@@ -391,6 +410,11 @@ class FeedForwardProjectionHead(nn.Module):
             return torch.stack([self.layers(sequence) for sequence in x])
         z: Tensor = self.layers(x)
         return z
+
+
+def _options(head: nn.Module) -> dict[str, Any]:
+    """The arguments of a head's class, each of which it keeps under its name."""
+    return {name: getattr(head, name) for name in inspect.signature(type(head)).parameters}
 
 
 def _input_norm(kind: InputNorm | None, input_dim: int) -> nn.Module:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.data.folders import _open_rgb
 from df_heads.benchmarks.harness.train.checkpoint_files import CheckpointFiles, read_checkpoint
 from df_heads.benchmarks.harness.train.snapshots import read_snapshot
-from df_heads.benchmarks.harness.train.torch_files import DamagedFileError, write_torch
+from df_heads.integrations.files.pictures import open_rgb
+from df_heads.integrations.files.torch_files import DamagedFileError, write_torch
 
 DAMAGES = 50
 EXAMPLES = 200
@@ -107,7 +107,7 @@ def test_any_bytes_as_an_image(start: bytes, kept: int, rest: bytes, tmp_path: P
     file.write_bytes(start[:kept] + rest)
     said = ""
     try:
-        assert _open_rgb(file).mode == "RGB"
+        assert open_rgb(file).mode == "RGB"
     except InputError as error:
         said = str(error)
     assert not said or str(file) in said

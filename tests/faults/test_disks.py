@@ -13,7 +13,7 @@ import pytest
 
 from df_heads.benchmarks import run_table2
 from df_heads.benchmarks.harness.plan.flags import run_script
-from df_heads.benchmarks.harness.store.atomic import remove_stale, write_whole
+from df_heads.integrations.files.atomic import remove_stale, write_whole
 
 FLAGS = (
     *("--datasets", "digits", "--heads", "feedforward", "--sizes", "small", "--epochs", "2"),

@@ -13,10 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from df_heads.benchmarks.harness.base import interruption
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.base.interruption import Interrupted
 from df_heads.benchmarks.harness.base.machine import Machine
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.store.results import ResultFolder
@@ -25,7 +23,9 @@ from df_heads.benchmarks.harness.train import checkpoints
 from df_heads.benchmarks.harness.train.callbacks import SeedEachStep, TrainingDivergedError
 from df_heads.benchmarks.harness.train.checkpoint_files import CheckpointFiles
 from df_heads.benchmarks.harness.train.methods import METHODS
+from df_heads.integrations import interruption
 from df_heads.integrations.byol import BYOL
+from df_heads.integrations.interruption import Interrupted
 from df_heads.integrations.simclr import SimCLR
 
 MACHINE = Machine(accelerator="cpu", progress=False)

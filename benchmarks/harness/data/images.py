@@ -22,15 +22,16 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from tqdm.auto import tqdm
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.names import file_name
-from df_heads.benchmarks.harness.data.contents import Contents, Split, file_line
+from df_heads.benchmarks.harness.data.contents import Contents, Split
 from df_heads.benchmarks.harness.data.sources import DATASETS, locate
+from df_heads.integrations.files.listing import file_line
+from df_heads.integrations.files.pictures import to_square
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 MIN_IMAGE_SIZE = 8
 PROGRESS_ABOVE = 2_000
 CHUNK = 256
@@ -288,21 +289,9 @@ def _decode_chunk(split: Split, images: npt.NDArray[np.uint8], chunk: range) -> 
     failures = []
     for index in chunk:
         try:
-            square = _square(split.image(index), images.shape[-1])
+            square = to_square(split.image(index), images.shape[-1])
         except InputError as error:
             failures.append(error)
         else:
             images[index] = np.asarray(square).transpose(2, 0, 1)
     return failures
-
-
-def _square(image: Image.Image, size: int) -> Image.Image:
-    """Resize the central square of an image to size x size."""
-    if image.size == (size, size):
-        return image
-    width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    return image.resize(
-        (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
-    )

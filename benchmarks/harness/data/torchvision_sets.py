@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.data.contents import Contents, FoundDataset, Split, file_line
+from df_heads.benchmarks.harness.data.contents import Contents, FoundDataset, Split
+from df_heads.integrations.files.listing import file_line
 
 
 @dataclass(frozen=True)

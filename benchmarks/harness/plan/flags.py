@@ -14,10 +14,10 @@ from df_heads.benchmarks.harness.base.errors import (
     trouble_of_the_machine,
 )
 from df_heads.benchmarks.harness.base.experiment import DATA, MACHINE, RECIPE, SETTINGS, Experiment
-from df_heads.benchmarks.harness.base.interruption import Interrupted, interruptible, requeue
 from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.base.registry import Registry
 from df_heads.benchmarks.harness.train.methods import METHODS
+from df_heads.integrations.interruption import Interrupted, interruptible, requeue
 
 if TYPE_CHECKING:
     from df_heads.benchmarks.harness.sweep.missing import DataSource

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.store.atomic import write_whole
+from df_heads.integrations.files.atomic import write_whole
 
 SCHEMA = 1
 

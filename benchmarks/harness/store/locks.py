@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from df_heads.benchmarks.harness.store.atomic import write_whole
+from df_heads.integrations.files.atomic import write_whole
 
 
 @dataclass(frozen=True)

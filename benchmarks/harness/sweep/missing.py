@@ -20,7 +20,6 @@ from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.data.subsets import images_of
 from df_heads.benchmarks.harness.evaluate.evaluation import FinishedRun
-from df_heads.benchmarks.harness.store.atomic import remove_stale
 from df_heads.benchmarks.harness.store.locks import try_lock, wait_for_lock
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.store.schema import DataUsed, FailedRun, RunResult
@@ -28,6 +27,7 @@ from df_heads.benchmarks.harness.sweep.copies import announce, announce_end, ann
 from df_heads.benchmarks.harness.sweep.jobs import WHOLE, Job, Shard
 from df_heads.benchmarks.harness.sweep.run import run
 from df_heads.benchmarks.harness.train.callbacks import TrainingDivergedError
+from df_heads.integrations.files.atomic import remove_stale
 
 SECONDS_BETWEEN_LOOKS = 2.0
 

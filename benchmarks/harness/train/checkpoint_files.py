@@ -7,7 +7,7 @@ from typing import Any
 from pytorch_lightning.plugins import TorchCheckpointIO
 
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.train.torch_files import (
+from df_heads.integrations.files.torch_files import (
     DamagedFileError,
     read_torch,
     write_torch,

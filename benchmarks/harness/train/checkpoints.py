@@ -9,17 +9,17 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from df_heads.benchmarks.harness.base import interruption
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.base.interruption import Interrupted
 from df_heads.benchmarks.harness.train.callbacks import STEPS_BETWEEN_LOOKS, TrainingDivergedError
 from df_heads.benchmarks.harness.train.checkpoint_files import (
     CHECKPOINT,
     existing_checkpoints,
     read_checkpoint,
 )
-from df_heads.benchmarks.harness.train.torch_files import DamagedFileError
+from df_heads.integrations import interruption
+from df_heads.integrations.files.torch_files import DamagedFileError
+from df_heads.integrations.interruption import Interrupted
 
 #: The key in a checkpoint under which it says what it belongs to.
 _OWNER = "df_heads"

@@ -7,7 +7,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from df_heads.benchmarks.harness.store.atomic import write_whole
+from df_heads.integrations.files.atomic import write_whole
 
 Row = dict[str, str]
 _FIRST = ("epoch", "step")

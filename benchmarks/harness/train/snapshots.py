@@ -8,7 +8,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.train.torch_files import (
+from df_heads.integrations.files.torch_files import (
     DamagedFileError,
     read_torch,
     write_torch,

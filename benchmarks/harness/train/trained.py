@@ -8,7 +8,7 @@ from df_heads.benchmarks.harness.train.checkpoint_files import (
     read_checkpoint,
 )
 from df_heads.benchmarks.harness.train.models import build_model
-from df_heads.benchmarks.harness.train.torch_files import DamagedFileError
+from df_heads.integrations.files.torch_files import DamagedFileError
 from df_heads.integrations.method import Method
 
 

@@ -10,10 +10,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from df_heads.benchmarks.harness.base.errors import InputError, LostProcessError
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.base.interruption import postponed
 from df_heads.benchmarks.harness.base.machine import Machine, is_first_process, quiet_lightning
 from df_heads.benchmarks.harness.data.images import ImageData
-from df_heads.benchmarks.harness.store.atomic import remove_stale
 from df_heads.benchmarks.harness.store.files import read_json, write_json
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.train.callbacks import (
@@ -40,7 +38,9 @@ from df_heads.benchmarks.harness.train.snapshots import Snapshots
 from df_heads.benchmarks.harness.views.building import build_batches
 from df_heads.collapse import Collapse
 from df_heads.integrations.collapse_monitor import CollapseMonitor
+from df_heads.integrations.files.atomic import remove_stale
 from df_heads.integrations.finiteness import NotFiniteError
+from df_heads.integrations.interruption import postponed
 from df_heads.integrations.method import Method
 
 CHECKPOINTS_PER_RUN = 50

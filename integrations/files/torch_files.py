@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from df_heads.benchmarks.harness.store.atomic import write_whole
+from df_heads.integrations.files.atomic import write_whole
 
 
 class DamagedFileError(ValueError):
