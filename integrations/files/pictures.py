@@ -39,12 +39,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
     A photograph that says by its EXIF data how the camera was held is turned upright.
 
     Raises:
-        ValueError: If the mode has no fixed range.
+        ValueError: If the mode has no fixed range, or the colors are numbers without a palette.
     """
     if image.mode.startswith("I;16"):
         # Pillow's own conversion clips at 255, which leaves a white image.
         gray = (np.asarray(image) >> 8).astype(np.uint8)
         return Image.fromarray(gray).convert("RGB")
+    if image.mode == "P" and (image.palette is None or not image.palette.palette):
+        raise ValueError("it has no palette")
     if image.mode in ("I", "F"):
         raise ValueError(f"mode {image.mode} has no fixed range, save it with 8 bits")
     image = ImageOps.exif_transpose(image)

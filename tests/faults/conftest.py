@@ -2,6 +2,7 @@ import csv
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,22 @@ def pytest_configure(config: pytest.Config) -> None:
         counting = importlib.util.module_from_spec(place)
         place.loader.exec_module(counting)
         config.pluginmanager.register(counting.Counts())
+
+
+@pytest.fixture
+def in_time() -> Iterator[None]:
+    """Ends a test that hangs."""
+
+    def too_late(*_: object) -> None:
+        raise AssertionError("it hangs: not done in 60 seconds")
+
+    before = signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(60)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

@@ -1,18 +1,25 @@
 """Damaged files, and bytes that are no such file at all, are refused in one sentence."""
 
+import os
 import random
 import shutil
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_results import ENVIRONMENT, FINGERPRINT
 from PIL import Image
 
 from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.evaluate.fusing import FusionMaps, load_maps
+from df_heads.benchmarks.harness.store.schema import FusionData, FusionResult, header
 from df_heads.benchmarks.harness.train.checkpoint_files import CheckpointFiles, read_checkpoint
 from df_heads.benchmarks.harness.train.snapshots import read_snapshot
 from df_heads.integrations.files.pictures import open_rgb
@@ -83,6 +90,81 @@ def test_any_bytes_as_a_checkpoint(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").write_bytes(content)
     with pytest.raises(DamagedFileError):
         read_checkpoint(tmp_path / "last.ckpt")
+
+
+TOKENS = 6
+
+
+@pytest.fixture
+def maps(tmp_path: Path) -> Path:
+    """The maps of 2 layers, beside a result file."""
+    file = tmp_path / "run.fusion.npz"
+    spread = np.full((2, TOKENS, TOKENS), 1 / TOKENS, np.float16)
+    np.savez_compressed(file, maps=spread, labels=np.arange(TOKENS) % 2)
+    return file
+
+
+def read_maps(file: Path) -> FusionMaps:
+    experiment = Experiment("digits", "transformer-small")
+    used = FusionData("digits", "", FINGERPRINT, "test", TOKENS)
+    result = FusionResult(**header(experiment), data=used, epochs={}, environment=ENVIRONMENT)
+    return load_maps(result, file.with_suffix(".json"))
+
+
+def test_maps_are_read(maps: Path) -> None:
+    assert read_maps(maps).maps.shape == (2, TOKENS, TOKENS)
+
+
+class Trap:
+    """What unpickling it would do."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.mkdir, ("trapped",))
+
+
+OTHER_MAPS: dict[str, dict[str, Any]] = {
+    "a pickle": {"maps": np.array([Trap()], dtype=object)},
+    "float64": {"maps": np.zeros((2, TOKENS, TOKENS))},
+    "two axes": {"maps": np.zeros((TOKENS, TOKENS), np.float16)},
+    "fewer tokens": {"maps": np.zeros((2, 3, 3), np.float16)},
+    "no number": {"maps": np.full((2, TOKENS, TOKENS), np.nan, np.float16)},
+    "more than all": {"maps": np.full((2, TOKENS, TOKENS), 2, np.float16)},
+    "labels below 0": {"labels": np.full(TOKENS, -1)},
+    "fractions as labels": {"labels": np.zeros(TOKENS)},
+    "too few labels": {"labels": np.zeros(3, np.int64)},
+    "words": {"labels": np.array(["ant"] * TOKENS)},
+    "no labels": {"labels": None},
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_MAPS)
+def test_other_maps(kind: str, maps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(maps.parent)
+    with np.load(maps) as arrays:
+        content = {name: arrays[name] for name in arrays} | OTHER_MAPS[kind]
+    np.savez(maps, **{name: array for name, array in content.items() if array is not None})
+    with pytest.raises(InputError, match="is damaged .*; move both away to measure again"):
+        read_maps(maps)
+    assert not Path("trapped").exists()
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, cut_off])
+def test_damaged_maps(
+    damage: Callable[[bytes, random.Random], bytes],
+    maps: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Refused; where the bit means nothing, such as in a date, the maps are as they were."""
+    content, whole = maps.read_bytes(), read_maps(maps)
+    for seed in range(DAMAGES):
+        maps.write_bytes(damage(content, random.Random(seed)))
+        try:
+            found = read_maps(maps)
+        except InputError:
+            continue
+        assert np.array_equal(found.maps, whole.maps)
+        assert np.array_equal(found.labels, whole.labels)
+    record_property("count", DAMAGES)
 
 
 def _beginning(kind: str) -> bytes:

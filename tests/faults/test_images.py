@@ -1,15 +1,22 @@
 """Image folders and caches that are not what they should be are refused, in one sentence."""
 
+import hashlib
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from image_files import BAD, GOOD
 from PIL import Image
 
 from df_heads.benchmarks.harness.base.errors import InputError
@@ -45,30 +52,82 @@ def evaluated(folder: Path) -> ImageData:
     return images_of(EXPERIMENT, load(folder))
 
 
-def postscript(folder: Path) -> None:
-    """What Pillow would give to Ghostscript, which it would start."""
-    code = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
-    (folder / "train" / "ant" / "0.png").write_bytes(code)
+def ant(folder: Path, name: str = "") -> Path:
+    return folder / "train" / "ant" / name
 
 
 def pipe(folder: Path) -> None:
-    os.mkfifo(folder / "train" / "ant" / "pipe.png")
+    os.mkfifo(ant(folder, "pipe.png"))
+
+
+def socket_of_a_server(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        before = Path.cwd()
+        os.chdir(ant(folder))  # such paths are at most 107 characters long
+        server.bind("socket.png")
+        os.chdir(before)
+
+
+def device(folder: Path) -> None:
+    ant(folder, "zero.png").symlink_to("/dev/zero")
 
 
 def dangling_link(folder: Path) -> None:
-    (folder / "train" / "ant" / "link.png").symlink_to(folder / "nothing.png")
+    ant(folder, "link.png").symlink_to(folder / "nothing.png")
+
+
+def link_to_itself(folder: Path) -> None:
+    ant(folder, "link.png").symlink_to("link.png")
+
+
+def dangling_link_to_a_folder(folder: Path) -> None:
+    ant(folder, "more").symlink_to(folder / "nothing")
+
+
+def dangling_class(folder: Path) -> None:
+    for split in ("train", "test"):
+        (folder / split / "cat").symlink_to(folder / "nothing")
 
 
 def loop(folder: Path) -> None:
-    (folder / "train" / "ant" / "again").symlink_to(folder / "train")
+    ant(folder, "again").symlink_to(folder / "train")
+
+
+def link_to_its_own_folder(folder: Path) -> None:
+    ant(folder, "again").symlink_to(".")
+
+
+def link_to_the_root(folder: Path) -> None:
+    """Which must not be searched, with all that it holds."""
+    ant(folder, "again").symlink_to(folder)
 
 
 def loop_of_two(folder: Path) -> None:
-    one, other = folder / "train" / "ant" / "one", folder / "train" / "bee" / "other"
+    one, other = ant(folder, "one"), folder / "train" / "bee" / "other"
     one.mkdir()
     other.mkdir()
     (one / "link").symlink_to(other)
     (other / "link").symlink_to(one)
+
+
+def two_links_to_one_folder(folder: Path) -> None:
+    """At each of 40 levels: as many ways to the images as 2 to the power of 40."""
+    level = ant(folder)
+    for number in range(40):
+        below = folder / "levels" / str(number)
+        below.mkdir(parents=True)
+        for name in ("one", "other"):
+            (level / name).symlink_to(below)
+        level = below
+
+
+def one_class_under_two_names(folder: Path) -> None:
+    (folder / "train" / "cat").symlink_to(ant(folder))
+
+
+def training_images_as_test_images(folder: Path) -> None:
+    shutil.rmtree(folder / "test")
+    (folder / "test").symlink_to(folder / "train")
 
 
 def no_test_images_of_a_class(folder: Path) -> None:
@@ -84,85 +143,357 @@ def empty_class(folder: Path) -> None:
     (folder / "train" / "cat").mkdir()
 
 
-def no_image(folder: Path) -> None:
-    (folder / "train" / "ant" / "1.png").write_bytes(b"hello")
+def class_of_hidden_files(folder: Path) -> None:
+    (folder / "train" / "__MACOSX").mkdir()
+    (folder / "train" / "__MACOSX" / "._0.png").write_bytes(b"x")
 
 
-def cut_off(folder: Path) -> None:
-    file = folder / "train" / "ant" / "1.png"
-    file.write_bytes(file.read_bytes()[:40])
-
-
-def empty_file(folder: Path) -> None:
-    (folder / "train" / "ant" / "1.png").write_bytes(b"")
+def no_class(folder: Path) -> None:
+    for name in ("ant", "bee"):
+        shutil.rmtree(folder / "train" / name)
 
 
 def folder_named_as_an_image(folder: Path) -> None:
-    (folder / "train" / "ant" / "3.png").mkdir()
-    (folder / "train" / "ant" / "3.png" / "x.png").write_bytes(b"x")
+    ant(folder, "3.png").mkdir()
+    ant(folder, "3.png/x.png").write_bytes(b"x")
 
 
 def stray_image(folder: Path) -> None:
-    shutil.copy(folder / "train" / "ant" / "1.png", folder / "train" / "1.png")
+    shutil.copy(ant(folder, "1.png"), folder / "train" / "1.png")
 
 
 def unknown_class(folder: Path) -> None:
     shutil.copytree(folder / "test" / "ant", folder / "test" / "cat")
 
 
+def class_in_capitals_in_one_split(folder: Path) -> None:
+    (folder / "test" / "bee").rename(folder / "test" / "Bee")
+
+
 def no_test_split(folder: Path) -> None:
     shutil.rmtree(folder / "test")
 
 
-def float_tiff(folder: Path) -> None:
-    Image.new("F", (8, 8), 0.5).save(folder / "train" / "ant" / "9.tif")
+def no_training_split(folder: Path) -> None:
+    shutil.rmtree(folder / "train")
+
+
+def training_split_is_a_file(folder: Path) -> None:
+    shutil.rmtree(folder / "train")
+    (folder / "train").write_text("images")
+
+
+def training_split_is_a_link_to_nothing(folder: Path) -> None:
+    shutil.rmtree(folder / "train")
+    (folder / "train").symlink_to(folder / "nothing")
+
+
+def nothing_at_all(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def no_folder(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def a_file_instead(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_bytes(b"PK")
+
+
+def heic(folder: Path) -> None:
+    """Which would be passed over, and be missed by nobody."""
+    ant(folder, "4.HEIC").write_bytes(b"ftypheic")
+
+
+def two_bad_images(folder: Path) -> None:
+    for name in ("1.png", "2.png"):
+        ant(folder, name).write_bytes(b"")
+
+
+def image_below_a_newline(folder: Path) -> None:
+    ant(folder, "a\nb").mkdir()
+    ant(folder, "a\nb/1.png").write_bytes(b"")
+
+
+def too_deep(folder: Path) -> None:
+    """Deeper than a path can be long."""
+    before = Path.cwd()
+    os.chdir(ant(folder))
+    for _ in range(25):
+        Path("x" * 200).mkdir()
+        os.chdir("x" * 200)
+    os.chdir(before)
+
+
+def tiny_imagenet(folder: Path, annotations: bytes) -> None:
+    """The validation split of that archive, in the place of the test split."""
+    shutil.rmtree(folder / "test")
+    (folder / "test" / "images").mkdir(parents=True)
+    for index in range(2):
+        shutil.copy(ant(folder, f"{index}.png"), folder / "test" / "images" / f"{index}.png")
+    (folder / "test" / "val_annotations.txt").write_bytes(annotations)
+
+
+def no_tab(folder: Path) -> None:
+    tiny_imagenet(folder, b"0.png ant\n1.png bee\n")
+
+
+def no_text(folder: Path) -> None:
+    tiny_imagenet(folder, b"0.png\tant\n1.png\tb\xe9\n")
+
+
+def listed_twice(folder: Path) -> None:
+    tiny_imagenet(folder, b"0.png\tant\n1.png\tbee\n1.png\tant\n")
+
+
+def not_listed(folder: Path) -> None:
+    tiny_imagenet(folder, b"0.png\tant\n")
+
+
+def listed_elsewhere(folder: Path) -> None:
+    tiny_imagenet(folder, b"0.png\tant\n../../train/bee/1.png\tbee\n")
+
+
+def nothing_listed(folder: Path) -> None:
+    tiny_imagenet(folder, b"")
 
 
 BAD_FOLDERS: list[tuple[Callable[[Path], None], str]] = [
-    (postscript, "0.png cannot be decoded"),
     (pipe, "pipe.png is no ordinary file"),
+    (socket_of_a_server, "socket.png is no ordinary file"),
+    (device, "zero.png is no ordinary file"),
     (dangling_link, "link.png is a link to nothing"),
-    (loop, "again/ant leads back to a folder"),
-    (loop_of_two, "link leads back to a folder"),
+    (link_to_itself, "link.png is a link to nothing"),
+    (dangling_link_to_a_folder, "more is a link to nothing"),
+    (dangling_class, "cat is a link to nothing"),
+    (loop, "again/ant leads to a folder that is listed already"),
+    (link_to_its_own_folder, "again leads to a folder that is listed already"),
+    (link_to_the_root, "again/train/ant leads to a folder that is listed already"),
+    (loop_of_two, "link leads to a folder that is listed already"),
+    (two_links_to_one_folder, "leads to a folder that is listed already"),
+    (one_class_under_two_names, "are one folder under two names"),
+    (training_images_as_test_images, "are one folder: no image was held back"),
     (no_test_images_of_a_class, "no test image of class bee"),
     (one_class, "the one class ant"),
     (empty_class, "no images in cat"),
-    (no_image, "1.png cannot be decoded"),
-    (cut_off, "1.png cannot be decoded"),
-    (empty_file, "1.png cannot be decoded"),
+    (class_of_hidden_files, "no images in __MACOSX"),
+    (no_class, "holds no images"),
     (folder_named_as_an_image, "x.png cannot be decoded"),
     (stray_image, "outside any class"),
     (unknown_class, "has cat that"),
+    (class_in_capitals_in_one_split, "has Bee that"),
     (no_test_split, "no test or val folder"),
-    (float_tiff, "9.tif cannot be decoded"),
+    (no_training_split, "no train"),
+    (training_split_is_a_file, "no train"),
+    (training_split_is_a_link_to_nothing, "no train"),
+    (nothing_at_all, "no train"),
+    (no_folder, "does not exist"),
+    (a_file_instead, "does not exist"),
+    (heic, "4.HEIC has an ending that is not read"),
+    (two_bad_images, r"1.png cannot be decoded .*\(and 1 more like it\)"),
+    (image_below_a_newline, "1.png cannot be decoded"),
+    (too_deep, "File name too long.*choose another --data-dir"),
+    (no_tab, "line 1 of .* instead of an image and its class"),
+    (no_text, "is no text"),
+    (listed_twice, "names an image twice in its 3 lines"),
+    (not_listed, "do not list the same images"),
+    (listed_elsewhere, "do not list the same images"),
+    (nothing_listed, "do not list the same images"),
 ]
+
+
+def state_of(folder: Path) -> dict[Path, str]:
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    return {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 @pytest.mark.parametrize(
     ("spoil", "sentence"), BAD_FOLDERS, ids=lambda p: getattr(p, "__name__", "")
 )
+@pytest.mark.usefixtures("in_time")
 def test_bad_folders(spoil: Callable[[Path], None], sentence: str, folder: Path) -> None:
+    load(folder)
+    before = state_of(folder.parent / "cache")
     spoil(folder)
     with pytest.raises(InputError, match=sentence):
         evaluated(folder)
+    after = state_of(folder.parent / "cache")
+    assert {file: after[file] for file in before} == before
     assert not list((folder.parent / "cache").glob(".*"))  # nothing half done
 
 
-def test_links_that_are_no_loops_are_followed(folder: Path) -> None:
-    (folder / "train" / "ant").rename(folder.parent / "ants")
-    (folder / "train" / "ant").symlink_to(folder.parent / "ants")
-    assert len(evaluated(folder).train_labels) == 6
-
-
-def test_postscript_starts_no_program(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.usefixtures("in_time")
+def test_bad_image_files(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def started(*arguments: object, **options: object) -> None:
         raise AssertionError(f"{arguments} was started")
 
-    postscript(folder)
-    monkeypatch.setattr(subprocess, "check_call", started)
-    monkeypatch.setattr(subprocess, "Popen", started)
-    with pytest.raises(InputError):
+    for name in ("Popen", "check_call", "run"):  # Pillow would give PostScript to Ghostscript
+        monkeypatch.setattr(subprocess, name, started)
+    bad = BAD[kind]
+    ant(folder, f"9{bad.ending}").write_bytes(bad.content)
+    with pytest.raises(InputError, match=f"9{bad.ending} cannot be decoded.*{bad.sentence}"):
         load(folder)
+    assert not list((folder.parent / "cache").iterdir())
+
+
+@pytest.mark.parametrize("kind", GOOD)
+@pytest.mark.usefixtures("in_time")
+def test_odd_image_files(kind: str, folder: Path) -> None:
+    good = GOOD[kind]
+    ant(folder, f"9{good.ending}").write_bytes(good.content)
+    data = load(folder)
+    assert data.train_labels.tolist() == [0, 0, 0, 0, 1, 1, 1]
+    shown = data.train_images[3, :, 4, 4]
+    assert np.abs(shown.astype(int) - good.color).max() <= 2, shown
+
+
+def link_to_a_class(folder: Path) -> None:
+    ant(folder).rename(folder.parent / "ants")
+    ant(folder).symlink_to(folder.parent / "ants")
+
+
+def link_to_an_image(folder: Path) -> None:
+    ant(folder, "1.png").rename(folder.parent / "one.png")
+    ant(folder, "1.png").symlink_to(folder.parent / "one.png")
+
+
+def link_to_a_split(folder: Path) -> None:
+    (folder / "train").rename(folder.parent / "images")
+    (folder / "train").symlink_to(folder.parent / "images")
+
+
+def folders_of_folders(folder: Path) -> None:
+    ant(folder, "a/b/c").mkdir(parents=True)
+    ant(folder, "1.png").rename(ant(folder, "a/b/c/1.png"))
+
+
+def two_hundred_folders_deep(folder: Path) -> None:
+    place = ant(folder, "/".join(["x"] * 200))
+    place.mkdir(parents=True)
+    ant(folder, "1.png").rename(place / "1.png")
+
+
+def hidden_files(folder: Path) -> None:
+    for name in (".DS_Store", "._1.png", "Thumbs.db", "README.txt", ".png"):
+        ant(folder, name).write_bytes(b"x")
+    ant(folder, ".git").mkdir()
+    ant(folder, ".git/x.png").write_bytes(b"x")
+    (folder / "train" / ".hidden").mkdir()
+    (folder / "train" / "README.md").write_bytes(b"x")
+
+
+def other_case(folder: Path) -> None:
+    ant(folder, "1.png").rename(ant(folder, "1.PnG"))
+
+
+def names_of_all_kinds(folder: Path) -> None:
+    for number, name in enumerate(("\n\t\r", "\x1b[31m", "-rf")):
+        ant(folder, f"{number}.png").rename(ant(folder, f"{name}.png"))
+
+
+def no_unicode(folder: Path) -> None:
+    ant(folder, "1.png").rename(ant(folder, os.fsdecode(b"\xff\xfe.png")))
+
+
+def long_name(folder: Path) -> None:
+    ant(folder, "1.png").rename(ant(folder, "1" * 251 + ".png"))
+
+
+def val_instead_of_test(folder: Path) -> None:
+    (folder / "test").rename(folder / "val")
+
+
+ODD_FOLDERS = [
+    *(link_to_a_class, link_to_an_image, link_to_a_split, folders_of_folders),
+    *(two_hundred_folders_deep, hidden_files, other_case, names_of_all_kinds, no_unicode),
+    *(long_name, val_instead_of_test),
+]
+
+
+@pytest.mark.parametrize("change", ODD_FOLDERS)
+@pytest.mark.usefixtures("in_time")
+def test_odd_folders(change: Callable[[Path], None], folder: Path) -> None:
+    """The same images, labels and classes as before."""
+    before = evaluated(folder)
+    change(folder)
+    after = evaluated(folder)
+    assert after.classes == before.classes == ("ant", "bee")
+    for name in ("train", "test"):
+        pairs = []
+        for data in (before, after):
+            arrays = zip(
+                getattr(data, f"{name}_labels"), getattr(data, f"{name}_images"), strict=True
+            )
+            pairs.append(sorted((int(label), image.tobytes()) for label, image in arrays))
+        assert pairs[0] == pairs[1]
+
+
+@pytest.mark.parametrize("name", ["Ameise 蟻", "a\nb", "é", "e\u0301", "-x", "b\udcff", "BEE"])
+def test_odd_names_of_classes(name: str, folder: Path) -> None:
+    """A name that differs by case is another class, as an alphabet's are."""
+    for split in ("train", "test"):
+        (folder / split / "ant").rename(folder / split / name)
+    data = evaluated(folder)
+    assert data.classes == tuple(sorted([name, "bee"]))
+    assert load(folder).classes == data.classes  # from the cache
+
+
+@pytest.fixture
+def powerless() -> Iterator[None]:
+    """Root can read everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("name", ["train/ant/1.png", "train/ant", "train", "."])
+def test_what_may_not_be_read(name: str, powerless: None) -> None:
+    with TemporaryDirectory(dir="/tmp") as place:  # tmp_path may be root's
+        folder = Path(place) / "data"
+        for split in ("train", "test"):
+            for label in ("ant", "bee"):
+                (folder / split / label).mkdir(parents=True)
+                Image.new("RGB", (8, 8)).save(folder / split / label / "1.png")
+        (folder / name).chmod(0)
+        try:
+            with pytest.raises(InputError, match="Permission denied|does not exist"):
+                load(folder)
+        finally:
+            (folder / name).chmod(0o700)
+
+
+def idx(values: npt.NDArray[np.uint8]) -> bytes:
+    """The format of MNIST's files."""
+    sizes = struct.pack(f">{values.ndim}I", *values.shape)
+    return bytes((0, 0, 8, values.ndim)) + sizes + values.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([*range(10)], None),
+        ([*range(9), 200], "10 images and 9 labels from 0 to 9"),
+        ([*range(9)], "10 images and 9 labels from 0 to 9"),
+        ([*range(11)], "10 images and 10 labels from 0 to 9"),
+    ],
+)
+def test_labels_of_mnist(labels: list[int], sentence: str | None, tmp_path: Path) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for split in ("train", "t10k"):
+        images = np.zeros((10, 28, 28), np.uint8)
+        (raw / f"{split}-images-idx3-ubyte").write_bytes(idx(images))
+        (raw / f"{split}-labels-idx1-ubyte").write_bytes(idx(np.array(labels, np.uint8)))
+    with pytest.raises(InputError, match=sentence) if sentence else nullcontext():
+        load_images("mnist", data_dir=tmp_path, image_size=8, cache_dir=tmp_path / "cache")
 
 
 def shuffle_labels(cache: Path) -> None:

@@ -1,12 +1,19 @@
 """Data sets as folders of image files, one folder a class."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.data.contents import Contents, FoundDataset, Split
-from df_heads.integrations.files.listing import SUFFIXES, file_line, is_picture, pictures_below
+from df_heads.integrations.files.listing import (
+    SUFFIXES,
+    file_line,
+    is_folder,
+    is_picture,
+    pictures_below,
+)
 from df_heads.integrations.files.pictures import open_rgb
 
 
@@ -17,6 +24,11 @@ def locate_folder(root: Path, test_splits: tuple[str, ...]) -> FoundDataset:
         raise InputError(
             f"{root} has a train folder but no {' or '.join(test_splits)} folder beside it: move "
             f"some images of every class to {root / test_splits[0]}/<class>/"
+        )
+    if test_folder.samefile(root / "train"):
+        raise InputError(
+            f"{test_folder} and {root / 'train'} are one folder: no image was held back to test "
+            "with; give the test split images of its own"
         )
     train, train_extra = _scan_split(root / "train")
     test, test_extra = _scan_split(test_folder)
@@ -61,7 +73,15 @@ def _scan_split(folder: Path) -> tuple[dict[str, list[Path]], list[Path]]:
         raise InputError(
             f"{folder} has {_some(stray)} outside any class: move every image to {folder}/<class>/"
         )
-    classes = {child.name: pictures_below(child) for child in children if child.is_dir()}
+    folders = [child for child in children if is_folder(child)]
+    places: dict[str, Path] = {}
+    for child in folders:
+        other = places.setdefault(os.path.realpath(child), child)
+        if other is not child:
+            raise InputError(
+                f"{child} and {other} are one folder under two names: remove one of the links"
+            )
+    classes = {child.name: pictures_below(child) for child in folders}
     if not any(classes.values()):
         raise InputError(
             f"{folder} holds no images: put them in {folder}/<class>/ with one of the endings "
@@ -78,7 +98,11 @@ def _scan_split(folder: Path) -> tuple[dict[str, list[Path]], list[Path]]:
 def _scan_annotated(images: Path, annotations: Path) -> dict[str, list[Path]]:
     """Read Tiny ImageNet's validation split: images in one folder, classes in a text file."""
     classes: dict[str, list[Path]] = {}
-    for number, line in enumerate(annotations.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = annotations.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{annotations} is no text ({error}): unpack the archive again") from error
+    for number, line in enumerate(lines, start=1):
         fields = line.split("\t")
         if len(fields) < 2:
             raise InputError(
@@ -88,6 +112,11 @@ def _scan_annotated(images: Path, annotations: Path) -> dict[str, list[Path]]:
         classes.setdefault(fields[1], []).append(images / fields[0])
     annotated = {path for files in classes.values() for path in files}
     differing = sorted(path.name for path in annotated.symmetric_difference(pictures_below(images)))
+    if len(annotated) < len(lines):
+        raise InputError(
+            f"{annotations} names an image twice in its {len(lines)} lines: unpack the archive "
+            "again"
+        )
     if differing or not annotated:
         raise InputError(
             f"{annotations} and {images} do not list the same images ({_some(differing)}): unpack "

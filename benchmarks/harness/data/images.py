@@ -99,13 +99,18 @@ def load_images(
     DATASETS.find(name)
     if image_size < MIN_IMAGE_SIZE:
         raise InputError(f"image size {image_size} is too small: use {MIN_IMAGE_SIZE} or more")
-    if data_dir is not None:
-        data_dir = data_dir.expanduser()
-        if not data_dir.is_dir():
-            raise InputError(f"data folder {data_dir} does not exist: check --data-dir")
     cache_dir = default_cache_dir() if cache_dir is None else cache_dir.expanduser()
-
-    found = locate(name, data_dir, cache_dir / "downloads", download)
+    try:
+        if data_dir is not None:
+            data_dir = data_dir.expanduser()
+            if not data_dir.is_dir():
+                raise InputError(f"data folder {data_dir} does not exist: check --data-dir")
+        found = locate(name, data_dir, cache_dir / "downloads", download)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or data_dir} cannot be read ({error.strerror or error}): mend it or "
+            "choose another --data-dir"
+        ) from error
     listing = "\n".join([f"format {CACHE_FORMAT}", *found.listing])
     digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     folder = cache_dir / f"{file_name(name)}-{image_size}-{digest}"

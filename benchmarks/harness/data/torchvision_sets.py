@@ -54,11 +54,20 @@ def _read_torchvision(root: Path, layout: TorchvisionLayout) -> Contents:
             f"torchvision cannot read {folder} ({error}): remove that folder and get it again"
         ) from error
 
+    classes = tuple(train.classes)
+
     def split(dataset: Any) -> Split:
         labels = np.asarray(getattr(dataset, layout.labels)).astype(np.int64)
+        known = (labels >= 0) & (labels < len(classes))
+        if len(labels) != len(dataset.data) or not known.all():
+            raise InputError(
+                f"{root / Path(layout.files[0]).parent} has {len(dataset.data)} images and "
+                f"{known.sum()} labels from 0 to {len(classes) - 1}: remove that folder and get "
+                "it again"
+            )
         return Split(labels, lambda index: dataset[index][0].convert("RGB"))
 
-    return Contents(split(train), split(test), tuple(train.classes))
+    return Contents(split(train), split(test), classes)
 
 
 def download_torchvision(root: Path, layout: TorchvisionLayout) -> None:

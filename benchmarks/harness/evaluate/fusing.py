@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from df_heads.benchmarks.harness.train.models import build_model
 from df_heads.benchmarks.harness.train.snapshots import read_snapshot
 from df_heads.benchmarks.harness.views.building import build_augment
 from df_heads.fusion import FusionSummary, measure_fusion, record_attention
+from df_heads.integrations.files.atomic import write_whole
 
 FIRST_HEAD = 0
 VIEW_SEED = 0
@@ -87,16 +89,33 @@ def load_maps(result: FusionResult, file: Path) -> FusionMaps:
         InputError: If the maps are not there, or one of the files is damaged.
     """
     try:
-        with np.load(file.with_suffix(".npz")) as arrays:
+        # numpy leaves a file of its own open where it is no archive.
+        with (
+            file.with_suffix(".npz").open("rb") as stream,
+            np.load(stream, allow_pickle=False) as arrays,
+        ):
             maps, labels = arrays["maps"], arrays["labels"]
+        _check_maps(maps, labels, result.data.tokens)
         summaries = {
             int(epoch): FusionSummary.from_dict(summary) for epoch, summary in result.epochs.items()
         }
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    # numpy, zipfile and zlib raise what they like for a file that is cut off or overwritten.
+    except Exception as error:
         raise InputError(
             f"{file} or its .npz is damaged ({error}); move both away to measure again."
         ) from error
     return FusionMaps(summaries, maps, labels)
+
+
+def _check_maps(maps: npt.NDArray[Any], labels: npt.NDArray[Any], tokens: int) -> None:
+    if maps.dtype != np.float16 or maps.ndim != 3 or maps.shape[1:] != (tokens, tokens):
+        raise ValueError(
+            f"its maps are {maps.dtype} {maps.shape}, not float16 (layers, {tokens}, {tokens})"
+        )
+    if labels.dtype != np.int64 or labels.shape != (tokens,) or (labels < 0).any():
+        raise ValueError(f"its labels are no classes of {tokens} tokens")
+    if not ((maps >= 0) & (maps <= 1)).all():  # not "<" and ">", which let NaN pass
+        raise ValueError("its maps hold numbers that are no shares of attention")
 
 
 def _balanced_images(data: ImageData, tokens: int) -> tuple[Tensor, Tensor]:
@@ -128,7 +147,7 @@ def _tokens(
 
 
 def _write_maps(file: Path, maps: Tensor, labels: Tensor) -> None:
-    temporary = file.with_suffix(".npz.tmp")
-    with temporary.open("wb") as stream:
+    def write(stream: BinaryIO) -> None:
         np.savez_compressed(stream, maps=maps.half().cpu().numpy(), labels=labels.cpu().numpy())
-    temporary.replace(file)
+
+    write_whole(file, write)
