@@ -3,12 +3,12 @@
 import difflib
 import inspect
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
-from df_heads import HEAD_PRESETS, build_head
+from df_heads import build_head
 from df_heads.presets import DEFAULT_HEAD, DEFAULT_SIZE
 
 VIEWS = ("separate", "joint")
@@ -65,10 +65,7 @@ def build_projector(options: Mapping[str, Any], input_dim: int, output_dim: int)
 
 
 def _head_arguments(name: str) -> list[str]:
-    preset = HEAD_PRESETS.get(name) or HEAD_PRESETS.get(f"{name}-{DEFAULT_SIZE}")
-    if preset is None:
-        build_head(name, 1)  # raises, and says which heads there are
-    preset = preset.func if isinstance(preset, partial) else preset
-    head_class = getattr(preset, "__self__")  # noqa: B009 -- presets are class methods
-    arguments = list(inspect.signature(head_class).parameters)
+    with torch.device("meta"):  # for its class only: no memory, no random numbers
+        head = build_head(name, 1)
+    arguments = list(inspect.signature(type(head)).parameters)
     return [name for name in arguments if name not in ("input_dim", "output_dim")]

@@ -20,6 +20,8 @@ with warnings.catch_warnings():
     from solo.methods import METHODS, BaseMethod, SimCLR
     from torch.utils.data import DataLoader, Dataset
 
+    from df_heads.integrations.collapse_monitor import CollapseMonitor
+    from df_heads.integrations.online_knn import OnlineKNN
     from df_heads.integrations.solo_learn import (
         METHOD_NAMES,
         load_backbone,
@@ -407,3 +409,22 @@ def test_the_snippets_of_the_readme_run(snippet: str, tmp_path: Path) -> None:
     path = tmp_path / "model.ckpt"
     fit(build("simclr_tph")).save_checkpoint(path)
     exec(snippet, {"checkpoint": path, "images": torch.randn(2, 3, 32, 32)})
+
+
+@pytest.mark.parametrize("method", ["simclr_tph", "byol_tph", "mocov2plus_tph", "vicreg"])
+def test_the_monitors_work_in_its_methods(method: str) -> None:
+    knn, collapse = OnlineKNN(), CollapseMonitor()
+    trainer = Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[knn, collapse],
+    )
+    trainer.fit(METHODS[method](config(method)), DataLoader(Views(), batch_size=BATCH))
+    assert knn.history["knn_accuracy"][1] == pytest.approx(
+        float(trainer.callback_metrics["knn_accuracy"])
+    )
+    assert list(collapse.last) == ["projector"]
