@@ -1,6 +1,8 @@
 """timm backbones by name, with the stem that small images need."""
 
 import difflib
+import json
+from pathlib import Path
 from typing import Any, Literal
 
 try:
@@ -17,6 +19,8 @@ STEMS: tuple[Stem, ...] = ("imagenet", "small")
 ENOUGH_FOR_ALL = 96
 # A 32 x 32 image becomes 8 x 8 tokens, as the 3x3 stem leaves a ResNet at full resolution.
 SMALL_GRID = 8
+#: What may stand before the colon of a name.
+_SOURCES = ("hf_hub", "hf-hub", "local-dir")
 
 
 def build_backbone(
@@ -25,7 +29,8 @@ def build_backbone(
     """Build a timm model without its classifier: images (N, 3, H, W) to features (N, width).
 
     Args:
-        name: A timm model, such as "resnet18" or "vit_tiny_patch16_224".
+        name: A timm model, such as "resnet18" or "vit_tiny_patch16_224"; or one of the Hugging Face
+            hub, "hf_hub:user/name", or of a folder of the same form, "local-dir:path".
         stem: "imagenet" keeps the model as timm builds it: a ResNet halves the image twice before
             its first block, which is what the paper used on 32 x 32 images. "small" is what
             SimCLR (arXiv 2002.05709, Appendix B.9) and the public CIFAR benchmarks use: a ResNet
@@ -33,39 +38,79 @@ def build_backbone(
             image_size / 8 pixels.
         image_size: Side of the images in pixels. ViTs are built for it; convolutional models take
             any size.
-        pretrained: Load timm's weights (a download).
+        pretrained: Load timm's weights, or those of the hub (a download), or of the folder.
 
     Returns:
         The model; its `num_features` is the width of the features.
 
     Raises:
-        ValueError: If timm has no such model, or the stem or the image size does not fit it.
+        ValueError: If timm, the hub or the folder has no such model, or the stem or the image size
+            does not fit it.
     """
-    if stem not in STEMS:
-        raise ValueError(f"stem={stem!r} is not known; choose 'imagenet' or 'small'.")
-    if image_size < 1:
-        raise ValueError(f"image_size={image_size} must be at least 1.")
-    require_known(name)
-    options: dict[str, Any] = {}
-    config = timm.get_pretrained_cfg(name)
-    takes_size = config is not None and config.fixed_input_size
-    if takes_size:
-        options["img_size"] = image_size
-        if stem == "small":
-            options["patch_size"] = max(1, image_size // SMALL_GRID)
+    options = create_arguments(name, stem=stem, image_size=image_size)
     try:
         model: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
-    except (AssertionError, TypeError, ValueError) as error:
+    except (AssertionError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"timm cannot build {name!r} for {image_size} x {image_size} images with "
             f"stem={stem!r} ({error}); choose another backbone, image size or stem."
         ) from error
-    if stem == "small" and not takes_size:
+    if stem == "small" and "patch_size" not in options:
         _use_small_stem(model, name)
     if image_size < ENOUGH_FOR_ALL:
         _check_takes(model, name, image_size)
     # Convolutions run faster so: 1.2 times on a CPU with AVX-512, and tensor cores need it.
     return model.to(memory_format=torch.channels_last)
+
+
+def create_arguments(name: str, *, stem: Stem = "imagenet", image_size: int = 32) -> dict[str, Any]:
+    """What timm.create_model is told beside the name: nothing for a model that takes any size.
+
+    A ResNet's small stem is no argument of timm's: build_backbone puts it in afterwards.
+
+    Args:
+        name: See build_backbone.
+        stem: See build_backbone.
+        image_size: See build_backbone.
+
+    Raises:
+        ValueError: If there is no such model or stem, or image_size is below 1.
+    """
+    if stem not in STEMS:
+        raise ValueError(f"stem={stem!r} is not known; choose 'imagenet' or 'small'.")
+    if image_size < 1:
+        raise ValueError(f"image_size={image_size} must be at least 1.")
+    config = timm.get_pretrained_cfg(architecture(name))
+    if config is None or not config.fixed_input_size:
+        return {}
+    patches = {"patch_size": max(1, image_size // SMALL_GRID)} if stem == "small" else {}
+    return {"img_size": image_size, **patches}
+
+
+def architecture(name: str) -> str:
+    """The name that timm has for a model: of the hub's or a folder's, what config.json says.
+
+    Raises:
+        ValueError: If there is no such model, or no config.json of timm's form.
+    """
+    source, _, place = name.partition(":")
+    if source not in _SOURCES:
+        require_known(name)
+        return name
+    try:
+        if source == "local-dir":
+            content = json.loads((Path(place) / "config.json").read_text(encoding="utf-8"))
+            found = str(content["architecture"])
+        else:
+            _, found, _ = timm.models.load_model_config_from_hf(place)
+    except Exception as error:  # whatever the network, the hub or the file leads to
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ValueError(
+            f"{name!r} has no config.json that names one of timm's models ({reason}); check the "
+            "name and, for the hub, the connection."
+        ) from error
+    require_known(found)
+    return found
 
 
 def require_known(name: str) -> None:

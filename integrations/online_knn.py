@@ -178,7 +178,10 @@ class OnlineKNN(Callback):
             whole = len(labels) == len(self._kept)
             return features, torch.cat(labels)[-self.num_samples :] if whole else None
         backbone, precision = self._find(pl_module), trainer.precision_plugin
-        chunks = (precision.convert_input(chunk) for chunk in self.images.split(CHUNK))
+        chunks = (
+            precision.convert_input(self.images[start : start + CHUNK])
+            for start in range(0, len(self.images), CHUNK)
+        )
         with undisturbed(pl_module), precision.forward_context():
             return extract_features(backbone, chunks), self.labels
 
@@ -191,7 +194,7 @@ class OnlineKNN(Callback):
             return "knn_accuracy", math.nan
         neighbors = nearest_neighbors(features, min(self.k, len(features) - 1)).indices
         labels = labels.to(neighbors.device)
-        classes, index = labels.unique(return_inverse=True)
+        classes, index = torch.unique(labels, return_inverse=True)
         votes = nn.functional.one_hot(index[neighbors], len(classes)).sum(dim=1)
         return "knn_accuracy", float((votes.argmax(dim=1) == index).double().mean())
 
@@ -215,7 +218,7 @@ class OnlineKNN(Callback):
 
     def _find(self, pl_module: LightningModule) -> nn.Module:
         names = BACKBONE_NAMES if self.backbone is None else (self.backbone,)
-        modules = dict(pl_module.named_modules())
+        modules: dict[str, nn.Module] = dict(pl_module.named_modules())
         found = next((modules[name] for name in names if name in modules), None)
         if found is None:
             asked = (
@@ -265,4 +268,4 @@ def _labels_of(batch: Any, count: int) -> Tensor | None:
 
 def _names_classes(labels: Tensor) -> bool:
     """Whether there are two classes and one of them twice: indices of images are no labels."""
-    return 1 < len(labels.unique()) < len(labels)
+    return 1 < len(torch.unique(labels)) < len(labels)

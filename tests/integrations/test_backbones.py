@@ -1,10 +1,19 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from torch import nn
 
-from df_heads.integrations.backbones import STEMS, Stem, build_backbone, feature_width
+from df_heads.integrations.backbones import (
+    STEMS,
+    Stem,
+    architecture,
+    build_backbone,
+    create_arguments,
+    feature_width,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +70,31 @@ def test_bad_names_get_one_clear_sentence() -> None:
         build_backbone("resnet18", stem="large")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="stem='small' is for timm's ResNets.*not for 'resnet18d'"):
         build_backbone("resnet18d", stem="small")
+
+
+def test_models_of_a_folder_or_the_hub_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = timm.create_model("test_vit", num_classes=0, img_size=32, patch_size=4)
+    timm.models.save_for_hf(trained, tmp_path, model_args={"img_size": 32, "patch_size": 4})
+    name = f"local-dir:{tmp_path}"
+    model = build_backbone(name, image_size=32, pretrained=True)
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval()(images), trained.eval()(images))
+    assert architecture(name) == "test_vit"
+    assert create_arguments(name, image_size=64) == {"img_size": 64}
+
+    def from_hub(place: str) -> tuple[dict[str, Any], str, dict[str, Any]]:
+        if place == "some/body":
+            return {}, "resnet18", {}
+        raise ConnectionError("no network\nat all")
+
+    monkeypatch.setattr(timm.models, "load_model_config_from_hf", from_hub)
+    assert architecture("hf_hub:some/body") == architecture("hf-hub:some/body") == "resnet18"
+    for absent in ("hf_hub:no/body", f"local-dir:{tmp_path / 'none'}"):
+        with pytest.raises(
+            ValueError, match="has no config.json that names one of timm's"
+        ) as error:
+            build_backbone(absent)
+        assert "\n" not in str(error.value)
