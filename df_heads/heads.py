@@ -414,7 +414,9 @@ class FeedForwardProjectionHead(nn.Module):
 
 def _options(head: nn.Module) -> dict[str, Any]:
     """The arguments of a head's class, each of which it keeps under its name."""
-    return {name: getattr(head, name) for name in inspect.signature(type(head)).parameters}
+    # Of __init__: a subclass may have a __new__ that takes anything.
+    _, *names = inspect.signature(type(head).__init__).parameters
+    return {name: getattr(head, name) for name in names}
 
 
 def _input_norm(kind: InputNorm | None, input_dim: int) -> nn.Module:

@@ -1,8 +1,9 @@
 """Exporting the backbone of a run: write, load again, compare, and describe."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -73,7 +74,7 @@ def export_backbone(run: Run | Path | str, to: str, out: Path | str | None = Non
     difference = _check(trained, target, file)
     beside[CARD] = model_card(trained, target, file.name, difference).encode()
     for name, content in beside.items():
-        write_whole(file.parent / name, lambda stream, content=content: stream.write(content))
+        write_whole(file.parent / name, partial(_write, content))
     return Exported(
         file=file,
         how_to_load=target.how_to_load(trained, str(file)),
@@ -81,6 +82,10 @@ def export_backbone(run: Run | Path | str, to: str, out: Path | str | None = Non
         beside=[file.parent / name for name in beside],
         has_small_stem=trained.has_small_stem,
     )
+
+
+def _write(content: bytes, stream: BinaryIO) -> None:
+    stream.write(content)
 
 
 def _refuse_strangers(folder: Path, names: list[str]) -> None:

@@ -94,7 +94,9 @@ class TimmFile(SafetensorsFile):
 
 def _entries(trained: Trained) -> dict[str, Any]:
     """Names of layers that timm asks a config for."""
-    known = timm.get_pretrained_cfg(trained.architecture, allow_unregistered=False)
+    known = timm.get_pretrained_cfg(trained.architecture)
+    if known is None:
+        return {}
     return {"first_conv": known.first_conv, "classifier": known.classifier}
 
 

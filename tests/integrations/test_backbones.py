@@ -76,7 +76,7 @@ def test_models_of_a_folder_or_the_hub_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = timm.create_model("test_vit", num_classes=0, img_size=32, patch_size=4)
-    timm.models.save_for_hf(trained, tmp_path, model_args={"img_size": 32, "patch_size": 4})
+    timm.models.save_for_hf(trained, str(tmp_path), model_args={"img_size": 32, "patch_size": 4})
     name = f"local-dir:{tmp_path}"
     model = build_backbone(name, image_size=32, pretrained=True)
     images = torch.randn(2, 3, 32, 32)

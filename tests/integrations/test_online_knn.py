@@ -40,7 +40,8 @@ def test_it_watches_our_methods_and_changes_nothing(
     method: Any, tiny: Make, quick_trainer: Make, loader: Make
 ) -> None:
     states = []
-    for callbacks in ([], [OnlineKNN(num_samples=48), CollapseMonitor()]):
+    knn = OnlineKNN(num_samples=48)
+    for callbacks in ([], [knn, CollapseMonitor()]):
         torch.manual_seed(0)
         head = TransformerProjectionHead(16, 8, 8, num_layers=2, num_heads=2, head_dim=4)
         model = tiny(method, head=head)
@@ -49,7 +50,7 @@ def test_it_watches_our_methods_and_changes_nothing(
         states.append(model.state_dict())
     for name, value in states[0].items():
         assert torch.equal(value, states[1][name]), name
-    found = callbacks[0].history
+    found = knn.history
     assert list(found) == ["knn_accuracy"]
     assert list(found["knn_accuracy"]) == [1, 2, 3]
     assert trainer.callback_metrics["knn_accuracy"] == pytest.approx(found["knn_accuracy"][3])
@@ -81,7 +82,7 @@ def batches(kind: str) -> Any:
     rows = torch.arange(64).reshape(4, 16)
     classes = torch.eye(4)[rows % 4]
     views = [torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(i)) for i in (0, 1)]
-    made = []
+    made: Any = []
     for numbers, hot in zip(rows, classes, strict=True):
         first = 0.1 * views[0]
         first[:, :, 0, :4] += 20 * hot[:, None]

@@ -13,6 +13,8 @@ from made_runs import make_run
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
+from timm.data.config import resolve_model_data_config
+from timm.data.transforms_factory import create_transform
 
 from df_heads.integrations.command import export as command
 from df_heads.integrations.errors import InputError
@@ -105,10 +107,11 @@ def test_the_card_tells_the_recipe(exported: dict[str, tuple[Path, torch.Tensor]
 def test_timm_takes_the_file_and_the_folder(
     exported: dict[str, tuple[Path, torch.Tensor]],
 ) -> None:
-    for case, name, arguments in (
+    cases: list[tuple[str, str, dict[str, Any]]] = [
         ("timm", "test_resnet", {}),
         ("timm: vit", "test_vit", {"img_size": 32, "patch_size": 4}),
-    ):
+    ]
+    for case, name, arguments in cases:
         folder, expected = exported[case]
         file = str(folder / "model.safetensors")
         images = torch.load(folder / "images.pt")
@@ -117,7 +120,7 @@ def test_timm_takes_the_file_and_the_folder(
         for model in (by_file, by_folder):
             with torch.no_grad():
                 torch.testing.assert_close(model.eval()(images), expected[:5])
-        transform = timm.data.create_transform(**timm.data.resolve_model_data_config(by_folder))
+        transform = create_transform(**resolve_model_data_config(by_folder))
         assert transform(Image.new("RGB", (70, 50))).shape == (3, 32, 32)
 
 
