@@ -19,7 +19,7 @@ from pathlib import Path
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.plan.benchmark import benchmarks
-from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.plan.flags import folder, run_script
 from df_heads.benchmarks.harness.report.page import TITLE, page
 from df_heads.benchmarks.harness.store.files import write_text
 from df_heads.benchmarks.harness.tables.html import to_html
@@ -35,16 +35,16 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--results", type=Path, metavar="DIR", help="default: the results of this checkout"
+        "--results", type=folder, metavar="DIR", help="default: the results of this checkout"
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=folder,
         metavar="FILE",
         help="default: RESULTS.md of this checkout, or in DIR if that is given",
     )
     parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="default: report.html in the results folder"
+        "--html", type=folder, metavar="FILE", help="default: report.html in the results folder"
     )
     args = parser.parse_args(arguments)
     if args.results is None and not RESULTS.is_dir():

@@ -21,6 +21,7 @@ from df_heads import HEAD_PRESETS
 from df_heads.benchmarks.harness.base.environment import describe_environment
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import PRECISIONS
+from df_heads.benchmarks.harness.base.machine import MOST_WORKERS
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.flags import folder, names, run_script
 from df_heads.benchmarks.harness.speed.parts import PARTS, flags_of, result_file, stored_table
@@ -132,6 +133,8 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     for name in (*counts, "workers"):
         if getattr(args, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
+    if args.workers > MOST_WORKERS:
+        parser.error(f"--workers must be at most {MOST_WORKERS}")
     if args.batch_size < 2:
         parser.error("--batch-size must be at least 2")
     if min(args.memory_tokens) < 1:

@@ -14,9 +14,11 @@ import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
-from df_heads.benchmarks.harness.plan.flags import names, run_script
+from df_heads.benchmarks.harness.plan.cells import parse_with_smoke
+from df_heads.benchmarks.harness.plan.flags import folder, names, run_script, seed
 from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
 from df_heads.benchmarks.harness.stability.plot import draw_map
 from df_heads.benchmarks.harness.stability.recipe import (
@@ -36,6 +38,14 @@ from df_heads.benchmarks.harness.tables.blocks import Block
 from df_heads.benchmarks.harness.tables.text import to_markdown, to_terminal
 
 OWN = HEADS[0]
+SMOKE: dict[str, Any] = {
+    "methods": ["simclr", "byol"],
+    "backbones": ["test_resnet"],
+    "batch_sizes": [64],
+    "steps": 30,
+}
+#: More than a short training has use for.
+MOST_IMAGES, MOST_STEPS = 2**16, 10**6
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -57,21 +67,20 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", type=names(METHODS), default=list(METHODS))
     parser.add_argument("--backbones", nargs="+", type=names(BACKBONES), default=list(BACKBONES))
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[64, 256])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--seeds", nargs="+", type=seed, default=[0])
     parser.add_argument("--steps", type=int, default=STEPS, help="default: %(default)s")
-    parser.add_argument("--out-dir", type=Path, default=Path("runs"), help="default: %(default)s")
+    parser.add_argument("--out-dir", type=folder, default=Path("runs"), help="default: %(default)s")
     parser.add_argument(
         "--progress", action=argparse.BooleanOptionalAction, default=True, help="progress bar"
     )
     parser.add_argument(
         "--table-only", action="store_true", help="run nothing; table and figure of what is there"
     )
-    args = parser.parse_args(arguments)
-    if args.smoke:
-        args.methods, args.backbones = ["simclr", "byol"], ["test_resnet"]
-        args.batch_sizes, args.seeds, args.steps = [64], [0], 30
-    if min(args.batch_sizes) < 2 or args.steps < 2 or min(args.seeds) < 0:
-        parser.error("--batch-sizes and --steps must be at least 2, --seeds at least 0")
+    args = parse_with_smoke(parser, arguments, SMOKE)
+    if not all(2 <= size <= MOST_IMAGES for size in args.batch_sizes):
+        parser.error(f"--batch-sizes must be from 2 to {MOST_IMAGES}")
+    if not 2 <= args.steps <= MOST_STEPS:
+        parser.error(f"--steps must be from 2 to {MOST_STEPS}")
     return args
 
 

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from df_heads.benchmarks.harness.base.environment import describe_environment
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
-from df_heads.benchmarks.harness.plan.flags import run_script
+from df_heads.benchmarks.harness.plan.flags import folder, run_script, seed
 from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
 from df_heads.benchmarks.harness.store.files import write_json, write_text
 from df_heads.benchmarks.harness.store.results import ResultFolder
@@ -70,9 +70,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--smoke", action="store_true", help="two seeds, the ends of each sweep, a short search"
     )
-    parser.add_argument("--seeds", nargs="+", type=int, help="default: 0 1 2 3 4 (smoke: 0 1)")
+    parser.add_argument("--seeds", nargs="+", type=seed, help="default: 0 1 2 3 4 (smoke: 0 1)")
     parser.add_argument("--blocks", type=int, default=10, help="depth (default: %(default)s)")
-    parser.add_argument("--out-dir", type=Path, default=Path("runs"), help="default: %(default)s")
+    parser.add_argument("--out-dir", type=folder, default=Path("runs"), help="default: %(default)s")
     parser.add_argument(
         "--progress", action=argparse.BooleanOptionalAction, default=True, help="progress bar"
     )
@@ -85,8 +85,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     budget = SMOKE if args.smoke else FULL
     args.seeds = args.seeds or list(budget.seeds)
     args.restarts, args.iterations = budget.restarts, budget.iterations
-    if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
-        parser.error("--seeds must be different and at least 0")
+    if len(set(args.seeds)) < len(args.seeds):
+        parser.error("--seeds must be different")
     if not 2 <= args.blocks <= 100:
         parser.error("--blocks must be from 2 to 100: sharpness is followed from block to block")
     return args

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from df_heads._finite import check_number
 from df_heads._labelled import check_labelled, check_labels, check_same_width
 
 _CHUNK = 8192
@@ -114,13 +115,16 @@ def stratified_subset(labels: Tensor, fraction: float, seed: int = 0) -> Tensor:
         Ascending int64 indices into ``labels``, on its device.
 
     Raises:
-        TypeError: ``labels`` is not a tensor.
+        TypeError: ``labels`` is not a tensor, ``fraction`` no number or ``seed`` no whole one.
         ValueError: ``labels`` is empty, not integer or not 1-D, or ``fraction`` out of range.
     """
+    check_number(fraction=fraction)
     if not 0 < fraction <= 1:
         raise ValueError(
             f"fraction must lie in (0, 1], got {fraction!r}; pass 0.1 for 10 %, 1.0 for all."
         )
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"seed={seed!r} must be a whole number, not {type(seed).__name__}.")
     classes = check_labels(labels).cpu()
     if len(classes) == 0:
         raise ValueError("labels has 0 entries but at least 1 is needed; pass a non-empty set.")

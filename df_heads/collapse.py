@@ -154,6 +154,8 @@ def rank_me(z: Tensor) -> Tensor:
 
 
 def _entropy_rank(z: Tensor) -> Tensor:
+    if not bool(z.isfinite().all()):
+        raise ValueError("z holds numbers that are not finite; outputs like that have no rank.")
     gram = (z @ z.mT if z.shape[0] <= z.shape[1] else z.mT @ z).double()
     # Singular values as roots of eigenvalues: a tenth of the time of an SVD.
     values = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
@@ -163,7 +165,9 @@ def _entropy_rank(z: Tensor) -> Tensor:
 
 
 def _checked(z: Tensor) -> Tensor:
-    if z.dim() != 2 or len(z) < 2 or not z.is_floating_point():
+    if not isinstance(z, Tensor):
+        raise TypeError(f"z is a {type(z).__name__}; it must be a tensor of outputs (N, d).")
+    if z.dim() != 2 or len(z) < 2 or z.shape[1] == 0 or not z.is_floating_point():
         raise ValueError(
             f"z is {z.dtype} of shape {tuple(z.shape)}; it must be floating point outputs (N, d) "
             "of at least 2 samples."

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from df_heads._finite import check_number
 from df_heads._labelled import (
     check_at_least_one,
     check_features,
@@ -270,6 +271,8 @@ def knn_accuracy(
             f"k={k} neighbours were asked for but train_features has only {len(train_features)} "
             "samples; lower k or pass more training samples."
         )
+    if temperature is not None:
+        check_number(temperature=temperature)
     if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(
             f"temperature must be finite and above 0, got {temperature!r}; pass for instance "

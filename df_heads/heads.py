@@ -8,6 +8,13 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from df_heads._finite import (
+    check_above_zero,
+    check_below_one,
+    check_counts,
+    check_number,
+    check_switches,
+)
 from df_heads.attention import AttentionMode, BatchAttention
 from df_heads.batch_norm import SequenceBatchNorm
 from df_heads.gathering import Peers, meet_peers, process_count, refuse_peers
@@ -80,6 +87,7 @@ class TransformerProjectionHead(nn.Module):
             over it is what attending over the batch is worth.
 
     Raises:
+        TypeError: If a value is no number, or neither True nor False.
         ValueError: If a size is not positive, dropout is outside [0, 1), or attention is unknown.
     """
 
@@ -103,7 +111,7 @@ class TransformerProjectionHead(nn.Module):
         attention: AttentionMode = "softmax",
     ) -> None:
         super().__init__()
-        _require_positive(
+        check_counts(
             input_dim=input_dim,
             hidden_dim=hidden_dim,
             output_dim=output_dim,
@@ -112,14 +120,15 @@ class TransformerProjectionHead(nn.Module):
             head_dim=head_dim,
             sequence_length=1 if sequence_length is None else sequence_length,
         )
+        check_number(mlp_ratio=mlp_ratio)
         if not 1 <= mlp_ratio * hidden_dim < math.inf:
             raise ValueError(
                 f"mlp_ratio={mlp_ratio} times hidden_dim={hidden_dim} is no feed-forward width; "
                 f"mlp_ratio must be a finite number of at least {1 / hidden_dim:g}."
             )
         mlp_dim = int(mlp_ratio * hidden_dim)
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout={dropout} must be at least 0 and below 1.")
+        check_below_one(dropout=dropout)
+        check_switches(gather_distributed=gather_distributed)
         _require_one_of(Form, form=form)
         if input_norm is not None:
             _require_one_of(InputNorm, input_norm=input_norm)
@@ -127,11 +136,8 @@ class TransformerProjectionHead(nn.Module):
         norm_first = is_stable if norm_first is None else norm_first
         if residual_scale is None:
             residual_scale = STABLE_RESIDUAL_SCALE if is_stable else 1.0
-        if not 0.0 < residual_scale < math.inf:
-            raise ValueError(
-                f"residual_scale={residual_scale} must be a finite number above 0, or None for "
-                "that of the form."
-            )
+        check_switches(norm_first=norm_first)
+        check_above_zero(residual_scale=residual_scale)
         self.input_dim = input_dim
         self.hidden_dim = hidden_dim
         self.output_dim = output_dim
@@ -217,6 +223,7 @@ class TransformerProjectionHead(nn.Module):
             Projections, (N, output_dim) or (S, N, output_dim): those of this process's tokens.
 
         Raises:
+            TypeError: If x or attn_mask is no tensor.
             ValueError: If the shape or dtype of x or attn_mask does not fit, or BatchNorm is to
                 train on a single sample. With gather_distributed=True all processes raise if one
                 does, so none waits for it.
@@ -225,7 +232,7 @@ class TransformerProjectionHead(nn.Module):
         if self.gather_distributed and process_count() > 1:
             peers = self._meet_peers(x, attn_mask)
         else:
-            _check_features(x, self.input_dim)
+            _check_features(x, self.input_dim, self.input)
             _check_mask(attn_mask, x, columns=x.shape[-2])
         attended = peers
         if peers is not None and self.attention == "self":
@@ -241,9 +248,9 @@ class TransformerProjectionHead(nn.Module):
 
     def _meet_peers(self, x: Tensor, attn_mask: Tensor | None) -> Peers:
         try:
-            _check_features(x, self.input_dim)
+            _check_features(x, self.input_dim, self.input)
             _check_mask(attn_mask, x, columns=None)
-        except ValueError:
+        except (TypeError, ValueError):
             refuse_peers(x.device)
             raise
         return meet_peers(x if x.dim() == 3 else x.unsqueeze(0), attn_mask)
@@ -352,9 +359,10 @@ class FeedForwardProjectionHead(nn.Module):
         batch_norm: bool = True,
     ) -> None:
         super().__init__()
-        _require_positive(
+        check_counts(
             input_dim=input_dim, hidden_dim=hidden_dim, output_dim=output_dim, num_layers=num_layers
         )
+        check_switches(batch_norm=batch_norm)
         self.input_dim = input_dim
         self.hidden_dim = hidden_dim
         self.output_dim = output_dim
@@ -397,10 +405,11 @@ class FeedForwardProjectionHead(nn.Module):
         """Project (N, input_dim) to (N, output_dim), or S sequences (S, N, input_dim) alike.
 
         Raises:
+            TypeError: If x is no tensor.
             ValueError: If the shape or dtype of x does not fit, or BatchNorm is to train on a
                 single sample.
         """
-        _check_features(x, self.input_dim)
+        _check_features(x, self.input_dim, self.layers[0])
         if self.batch_norm and self.training and x.shape[-2] == 1:
             raise ValueError(
                 "BatchNorm cannot train on a batch of 1 sample; use at least 2, eval(), or "
@@ -437,13 +446,12 @@ def _require_one_of(kind: Any, **given: Any) -> None:
             raise ValueError(f"{name}={value!r} is not known; choose one of {known}.")
 
 
-def _require_positive(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name}={size!r} must be a whole number of at least 1.")
-
-
-def _check_features(x: Tensor, input_dim: int) -> None:
+def _check_features(x: Tensor, input_dim: int, first: nn.Module) -> None:
+    """Check features for a head and the first of its layers."""
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"x is a {type(x).__name__}; the head takes a tensor: convert it with torch.as_tensor."
+        )
     shape = tuple(x.shape)
     if x.dim() not in (2, 3):
         raise ValueError(
@@ -459,12 +467,27 @@ def _check_features(x: Tensor, input_dim: int) -> None:
         raise ValueError(f"x has shape {shape}: the batch is empty; the head needs 1 sample.")
     if not x.is_floating_point():
         raise ValueError(f"x is {x.dtype}; the head takes floating point features.")
+    if x.layout != torch.strided:
+        raise ValueError("x is sparse; the head takes dense features: pass x.to_dense().")
+    weight = getattr(first, "weight", None)  # a method in a quantized layer
+    if not isinstance(weight, Tensor) or weight.dtype == x.dtype:
+        return
+    # Autocast converts all but float64.
+    if torch.float64 in (x.dtype, weight.dtype) or not torch.is_autocast_enabled(x.device.type):
+        raise ValueError(
+            f"x is {x.dtype} and the head's weights are {weight.dtype}; pass x.to({weight.dtype}), "
+            f"convert the head with head.to({x.dtype}), or use torch.autocast."
+        )
 
 
 def _check_mask(attn_mask: Tensor | None, x: Tensor, *, columns: int | None) -> None:
     """Check a mask for x; columns=None leaves their number, but not 0, to the meeting of peers."""
     if attn_mask is None:
         return
+    if not isinstance(attn_mask, Tensor):
+        raise TypeError(
+            f"attn_mask is a {type(attn_mask).__name__}; it must be a tensor of torch.bool."
+        )
     sequences, length = x.shape[0] if x.dim() == 3 else 1, x.shape[-2]
     if attn_mask.dtype != torch.bool:
         raise ValueError(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from df_heads._finite import check_above_zero
+from df_heads._finite import check_above_zero, check_counts
 from df_heads.gathering import gather_equal, process_count, process_rank
 
 
@@ -45,8 +45,7 @@ class ChunkedNTXentLoss(nn.Module):
     ) -> None:
         super().__init__()
         check_above_zero(temperature=temperature)
-        if chunk_size < 1:
-            raise ValueError(f"chunk_size={chunk_size} must be at least 1.")
+        check_counts(chunk_size=chunk_size)
         self.temperature = temperature
         self.chunk_size = chunk_size
         self.gather_distributed = gather_distributed
@@ -64,8 +63,13 @@ class ChunkedNTXentLoss(nn.Module):
             bits of bfloat16. It can be differentiated once.
 
         Raises:
+            TypeError: If the projections are no floating point tensors.
             ValueError: If the projections are not two matrices of equal shape, or are empty.
         """
+        for z in (z0, z1):
+            if not isinstance(z, Tensor) or not z.is_floating_point():
+                kind = z.dtype if isinstance(z, Tensor) else type(z).__name__
+                raise TypeError(f"The projections must be floating point tensors, not {kind}.")
         if z0.shape != z1.shape or z0.dim() != 2 or z0.numel() == 0:
             raise ValueError(
                 f"The projections have shapes {tuple(z0.shape)} and {tuple(z1.shape)}; the loss "

@@ -74,8 +74,11 @@ def build_head(name: str, input_dim: int, **options: Any) -> "nn.Module":
         options: Keyword arguments of the head's class; they win over the preset's.
 
     Raises:
+        TypeError: If name is no string.
         ValueError: If there is no such preset, or the head does not take an option or its value.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name={name!r} must be the name of a head, not {type(name).__name__}.")
     preset = HEAD_PRESETS.get(name) or HEAD_PRESETS.get(f"{name}-{DEFAULT_SIZE}")
     if preset is None:
         near = difflib.get_close_matches(name, HEAD_PRESETS, n=1)

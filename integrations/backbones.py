@@ -12,6 +12,8 @@ except ImportError as error:
 import torch
 from torch import nn
 
+from df_heads._finite import check_counts
+
 Stem = Literal["imagenet", "small"]
 STEMS: tuple[Stem, ...] = ("imagenet", "small")
 
@@ -44,6 +46,7 @@ def build_backbone(
         The model; its `num_features` is the width of the features.
 
     Raises:
+        TypeError: If the name is no string.
         ValueError: If timm, the hub or the folder has no such model, or the stem or the image size
             does not fit it.
     """
@@ -78,8 +81,7 @@ def create_arguments(name: str, *, stem: Stem = "imagenet", image_size: int = 32
     """
     if stem not in STEMS:
         raise ValueError(f"stem={stem!r} is not known; choose 'imagenet' or 'small'.")
-    if image_size < 1:
-        raise ValueError(f"image_size={image_size} must be at least 1.")
+    check_counts(image_size=image_size)
     config = timm.get_pretrained_cfg(architecture(name))
     if config is None or not config.fixed_input_size:
         return {}
@@ -93,6 +95,8 @@ def architecture(name: str) -> str:
     Raises:
         ValueError: If there is no such model, or no config.json of timm's form.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name={name!r} must be that of a timm model, not {type(name).__name__}.")
     source, _, place = name.partition(":")
     if source not in _SOURCES:
         require_known(name)

@@ -14,6 +14,7 @@ except ImportError as error:
 import torch
 from torch import Tensor, nn
 
+from df_heads._finite import check_above_zero
 from df_heads._labelled import check_at_least_one
 from df_heads.fusion import FusionSummary, NonFiniteError, measure_fusion
 from df_heads.fusion._classes import class_index
@@ -59,7 +60,7 @@ class FusionMonitor(Callback):
             checkpoints.
 
     Raises:
-        TypeError: If labels is not a tensor.
+        TypeError: If images or labels is not a tensor, or a value is of another kind.
         ValueError: If a number is out of range, one of images and labels is missing, labels do not
             fit images or there are fewer than two classes or two samples of one. When training
             starts: if the module has no such head, there is no validation set to draw from, or
@@ -79,8 +80,15 @@ class FusionMonitor(Callback):
     ) -> None:
         check_at_least_one(every_n_epochs, "every_n_epochs")
         check_at_least_one(num_samples, "num_samples")
+        check_above_zero(max_gib=max_gib)
+        if head is not None and not isinstance(head, str):
+            raise TypeError(f"head={head!r} must be a name or None, not {type(head).__name__}.")
+        if features is not None and not callable(features):
+            raise TypeError(f"features={features!r} must be a function, or None.")
         self.batch: tuple[Tensor, Tensor] | None = None
         if images is not None and labels is not None:
+            if not isinstance(images, Tensor):
+                raise TypeError(f"images must be a tensor, got {type(images).__name__}.")
             if images.dim() < 2:
                 raise ValueError(
                     f"images has shape {tuple(images.shape)} but must be (N, 3, H, W)."

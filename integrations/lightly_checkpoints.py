@@ -2,7 +2,6 @@
 
 import difflib
 import hashlib
-import pickle
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
 from df_heads.integrations.backbones import Stem, build_backbone
+from df_heads.integrations.files.torch_files import DamagedFileError, read_torch, write_torch
 
 _NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*/[a-z0-9]+(-[a-z0-9]+)*/d[1-9]\d*/w\d+(\.\d+)?")
 _FORMAT = "df_heads checkpoint 1"
@@ -103,10 +103,7 @@ def save_checkpoint(
         "head_state": _plain_state(head),
     }
     _build(content)
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    torch.save(content, partial)
-    partial.replace(path)
+    write_torch(Path(path), content)
 
 
 def load_checkpoint(name: str) -> tuple[nn.Module, nn.Module]:
@@ -133,10 +130,10 @@ def load_checkpoint(name: str) -> tuple[nn.Module, nn.Module]:
     url = ZOO[name]
     try:
         content = _read(url)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except DamagedFileError as error:
         raise ValueError(
             f"{name!r} cannot be read from {url}: the file is truncated, damaged or not a "
-            "checkpoint of tensors and plain data; fetch it again."
+            f"checkpoint of tensors and plain data ({error}); fetch it again."
         ) from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(f"{name!r} at {url} was not written by df_heads' save_checkpoint.")
@@ -148,12 +145,17 @@ def load_checkpoint(name: str) -> tuple[nn.Module, nn.Module]:
 
 def _read(url: str) -> Any:
     if urlsplit(url).scheme == "file":
-        return torch.load(_path_of(url), map_location="cpu", weights_only=True)
-    # torch.hub keeps downloads by file name alone, and two URLs may end in the same one.
+        path = _path_of(url)
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no file {path}.")
+        return read_torch(path)
+    # Downloads are kept by file name alone, and two URLs may end in the same one.
     cached = f"df_heads-{hashlib.sha256(url.encode()).hexdigest()[:16]}.pth"
-    return torch.hub.load_state_dict_from_url(
-        url, map_location="cpu", file_name=cached, weights_only=True
-    )
+    path = Path(torch.hub.get_dir()) / "checkpoints" / cached
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path))
+    return read_torch(path)
 
 
 def _path_of(url: str) -> Path:

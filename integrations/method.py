@@ -1,6 +1,5 @@
 """What the self-supervised methods share: a backbone, a head and an optimiser."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,12 @@ import torch
 from torch import Tensor, nn
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead, build_head
-from df_heads._finite import check_above_zero, check_not_negative
+from df_heads._finite import (
+    check_above_zero,
+    check_below_one,
+    check_counts,
+    check_not_negative,
+)
 from df_heads.integrations.backbones import Stem, build_backbone, feature_width
 from df_heads.integrations.finiteness import (
     STEPS_BETWEEN_LOOKS,
@@ -71,6 +75,7 @@ class Method(InheritedArguments, LightningModule, ABC):
             {"num_layers": 10}; only for a head given by name.
 
     Raises:
+        TypeError: If a value is of another kind.
         ValueError: If a name is unknown or a number out of range.
     """
 
@@ -109,16 +114,12 @@ class Method(InheritedArguments, LightningModule, ABC):
                 raise TypeError(
                     f"{name}={module!r} must be a name or a module, not {type(module).__name__}."
                 )
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum={momentum} must be at least 0 and below 1.")
+        check_counts(image_size=image_size)
+        check_below_one(momentum=momentum, warmup_fraction=warmup_fraction)
         check_above_zero(learning_rate=learning_rate)
         check_not_negative(weight_decay=weight_decay)
-        if not 0 <= warmup_fraction < 1:
-            raise ValueError(f"warmup_fraction={warmup_fraction} must be at least 0 and below 1.")
-        if gradient_clip is not None and not 0 < gradient_clip < math.inf:
-            raise ValueError(
-                f"gradient_clip={gradient_clip} must be above 0 and finite, or None for none."
-            )
+        if gradient_clip is not None:
+            check_above_zero(gradient_clip=gradient_clip)
         if head_options and not isinstance(head, str):
             raise ValueError(
                 f"head_options={dict(head_options)} are for a head given by name; this one is a "

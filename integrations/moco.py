@@ -114,9 +114,10 @@ class MoCo(MomentumMethod):
     ) -> None:
         super().__init__(backbone, head, views, teacher_momentum=teacher_momentum, **options)
         check_above_zero(temperature=temperature)
-        if queue_size < 4:
+        if isinstance(queue_size, bool) or not isinstance(queue_size, int) or queue_size < 4:
             raise ValueError(
-                f"queue_size={queue_size} must be at least 4, the keys of a batch of 2 images."
+                f"queue_size={queue_size!r} must be a whole number of at least 4, the keys of a "
+                "batch of 2 images."
             )
         self.temperature = temperature
         self.shuffle_keys = shuffle_keys

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from typing_extensions import Unpack
 
+from df_heads._finite import check_number
 from df_heads.integrations.backbones import feature_width
 from df_heads.integrations.method import Method, Views
 from df_heads.integrations.method_options import MethodOptions
@@ -104,6 +105,7 @@ class MomentumMethod(Method):
         **options: Unpack[MethodOptions],
     ) -> None:
         super().__init__(backbone, head, views, **options)
+        check_number(teacher_momentum=teacher_momentum)
         if not 0 <= teacher_momentum <= 1:
             raise ValueError(f"teacher_momentum={teacher_momentum} must be between 0 and 1.")
         self.teacher_momentum = teacher_momentum

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from df_heads._finite import check_counts, check_number
 from df_heads.augment import pixel_ops
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -149,8 +150,8 @@ class SimCLRAugment(nn.Module):
                 raise ValueError(
                     f"{name} is a probability and must be in [0, 1], got {probability}."
                 )
-        if image_size < 1:
-            raise ValueError(f"image_size must be at least 1 pixel, got {image_size}.")
+        check_counts(image_size=image_size)
+        check_number(min_scale=min_scale, cj_strength=cj_strength)
         if not 0.0 < min_scale <= 1.0:
             raise ValueError(f"min_scale must be in (0, 1], got {min_scale}.")
         strengths = {"cj_bright": cj_bright, "cj_contrast": cj_contrast, "cj_sat": cj_sat}
@@ -164,6 +165,9 @@ class SimCLRAugment(nn.Module):
             raise ValueError(
                 f"cj_hue * cj_strength must be at most 0.5, got {cj_hue} * {cj_strength}."
             )
+        degrees = rr_degrees if isinstance(rr_degrees, tuple) else (rr_degrees or 0.0,)
+        if not all(map(math.isfinite, degrees)):
+            raise ValueError(f"rr_degrees must be finite, got {rr_degrees}.")
         if not 0.0 <= sigmas[0] <= sigmas[1] < math.inf:
             raise ValueError(f"sigmas must be 0 <= min <= max, and finite, got {sigmas}.")
         if not all(0.0 < value < math.inf for value in std):
@@ -363,6 +367,11 @@ def _integer_below(uniform: Tensor, bound: Tensor | int) -> Tensor:
 
 
 def _check_images(images: Tensor) -> None:
+    if not isinstance(images, Tensor):
+        raise TypeError(
+            f"Images must be a tensor, got {type(images).__name__}: convert them with "
+            "torch.as_tensor."
+        )
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise ValueError(
             "Images must be uint8, or floating point with values in [0, 1], got "

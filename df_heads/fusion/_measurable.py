@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from df_heads._finite import check_number
 from df_heads.attention import BatchAttention
 from df_heads.fusion._classes import class_index
 from df_heads.heads import TransformerProjectionHead
@@ -16,6 +17,11 @@ class NonFiniteError(ValueError):
 
 def find_head(model: nn.Module) -> TransformerProjectionHead:
     """The one head in a model, or the one that trains, or ValueError."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"model is a {type(model).__name__}; pass a TransformerProjectionHead, or a module "
+            "that holds one."
+        )
     heads = [m for m in model.modules() if isinstance(m, TransformerProjectionHead)]
     if len(heads) > 1:
         trained = [head for head in heads if any(p.requires_grad for p in head.parameters())]
@@ -45,12 +51,14 @@ def check_batch(
         )
     num_heads = max(m.num_heads for m in head.modules() if isinstance(m, BatchAttention))
     item = 8 if tokens.dtype == torch.float64 else 4
+    check_number(max_gib=max_gib)
     gib = sequences * num_heads * count**2 * item / 2**30
     if not gib <= max_gib:  # NaN allows nothing
+        most = int(count * math.sqrt(max(0.0, max_gib) / gib))
         raise ValueError(
             f"the explicit attention of {num_heads} heads over {sequences} x {count} tokens would "
             f"take {gib:.3g} GiB per layer, more than max_gib={max_gib:g}; pass a subset of "
-            f"{int(count * math.sqrt(max_gib / gib))} samples or fewer, or a higher max_gib."
+            f"{most} samples or fewer, or a higher max_gib."
         )
     check_finite("the head's input layer", tokens)
 

@@ -6,9 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from df_heads.integrations.files.torch_files import DamagedFileError, read_torch
 from df_heads.integrations.solo_learn.support import SUFFIX, backbone_builders
 
 _PREFIX = "backbone."
+# What the entry "df_heads" of a checkpoint holds.
+_FIELDS = {"backbone": str, "method": str, "dataset": str, "backbone_kwargs": dict}
 
 
 def load_backbone(checkpoint: str | Path, architecture: str | None = None) -> nn.Module:
@@ -38,16 +41,20 @@ def load_backbone(checkpoint: str | Path, architecture: str | None = None) -> nn
         hint = f" It is a folder; its checkpoints are: {', '.join(map(str, inside))}."
         raise FileNotFoundError(f"There is no file {path}.{hint if inside else ''}")
     try:
-        saved: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a different class for each way to be no checkpoint
-        raise ValueError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__})."
-        ) from error
+        saved = read_torch(path)
+    except DamagedFileError as error:
+        raise ValueError(f"{path} cannot be read as a checkpoint ({error}).") from error
     run = saved.get("df_heads") if isinstance(saved, dict) else None
-    if run is None or "state_dict" not in saved:
+    if run is None or not isinstance(saved.get("state_dict"), dict):
         raise ValueError(
             f"{path} is no checkpoint of a {SUFFIX} method. For a checkpoint of another method, "
             "take the entries of its state_dict that start with 'backbone.'."
+        )
+    wrong = [k for k, kind in _FIELDS.items() if not isinstance(_entry(run, k), kind)]
+    if wrong or not all(isinstance(weight, Tensor) for weight in saved["state_dict"].values()):
+        raise ValueError(
+            f"{path} is damaged, or of another version: "
+            f"{' and '.join(wrong) or 'its state_dict'} is not what a {SUFFIX} method writes."
         )
     if architecture not in (None, run["backbone"]):
         raise ValueError(f"{path} holds a {run['backbone']}, not a {architecture}.")
@@ -56,17 +63,27 @@ def load_backbone(checkpoint: str | Path, architecture: str | None = None) -> nn
         for name, weight in saved["state_dict"].items()
         if name.startswith(_PREFIX)
     }
-    backbone = _build(run)
+    backbone = _build(path, run)
     _require_same(path, run["backbone"], state, backbone.state_dict())
     backbone.load_state_dict(state)
     return backbone.eval()
 
 
-def _build(run: dict[str, Any]) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        backbone: nn.Module = backbone_builders()[run["backbone"]](
-            run["method"], **run["backbone_kwargs"]
-        )
+def _entry(run: Any, key: str) -> Any:
+    return run.get(key) if isinstance(run, dict) else None
+
+
+def _build(path: Path, run: dict[str, Any]) -> nn.Module:
+    builders = backbone_builders()
+    if run["backbone"] not in builders:
+        raise ValueError(f"{path} names the backbone {run['backbone']!r}, which solo-learn lacks.")
+    try:
+        with torch.random.fork_rng(devices=[]):
+            backbone: nn.Module = builders[run["backbone"]](run["method"], **run["backbone_kwargs"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: no {run['backbone']} can be built from {run['backbone_kwargs']} ({error})."
+        ) from error
     if run["backbone"].startswith("resnet"):
         # As solo.methods.base.BaseMethod does.
         backbone.fc = nn.Identity()

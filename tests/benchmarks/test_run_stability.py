@@ -109,6 +109,8 @@ def trial(head: str, recipe: Recipe, **found: Any) -> dict[str, Any]:
         "cause": None,
         "since": None,
         "alarm": None,
+        "steps_run": recipe.steps,
+        **dict.fromkeys(("first_loss", "last_loss", "spread", "mean_cosine", "rank"), 1.0),
         "knn": 80.0,
         "seconds": 1.0,
     }

@@ -144,7 +144,7 @@ def test_bad_projections_get_one_clear_sentence(shapes: Any, message: str) -> No
     [
         ({"temperature": 0.0}, "temperature=0.0 must be above 0"),
         ({"temperature": float("nan")}, "temperature=nan must be above 0 and finite"),
-        ({"chunk_size": 0}, "chunk_size=0 must be at least 1"),
+        ({"chunk_size": 0}, "chunk_size=0 must be a whole number of at least 1"),
     ],
 )
 def test_bad_options_get_one_clear_sentence(options: dict[str, Any], message: str) -> None:

@@ -142,7 +142,7 @@ def test_a_batch_of_one_is_refused_in_training_only(options: dict[str, Any]) -> 
     [
         ({"form": "vit"}, "form='vit' is not known; choose one of 'stable', 'paper'"),
         ({"input_norm": "group"}, "input_norm='group' is not known; choose one of 'batch'"),
-        ({"residual_scale": 0.0}, "residual_scale=0.0 must be a finite number above 0"),
+        ({"residual_scale": 0.0}, "residual_scale=0.0 must be above 0 and finite"),
         ({"residual_scale": math.nan}, "residual_scale=nan must be"),
         ({"residual_scale": math.inf}, "residual_scale=inf must be"),
         ({"mlp_ratio": math.nan}, "mlp_ratio=nan times hidden_dim=16"),

@@ -35,7 +35,10 @@ KINDS = {
     "test_what_may_not_be_read": "files and folders that may not be read",
     "test_labels_of_mnist": "labels of MNIST's format that do not fit",
     "test_bad_values": "command lines with a bad value",
-    "test_arguments_of_a_method": "bad arguments of a method",
+    "test_bad_values_of_each_script": "command lines of the other scripts with a bad value",
+    "test_bad_arguments": "bad arguments of heads, methods, losses, callbacks and augmentations",
+    "test_bad_calls": "calls with features, labels, masks and images that do not fit",
+    "test_a_checkpoint_with_wrong_fields": "checkpoints of the zoo with wrong fields",
     "test_a_limit_on_the_size_of_files": "limits on the size of files",
     "test_out_dirs_that_cannot_be": "out dirs that cannot be",
 }

@@ -126,7 +126,7 @@ def test_a_queue_smaller_than_a_step_gets_one_clear_sentence(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"queue_size": 0}, "queue_size=0 must be at least 4"),
+        ({"queue_size": 0}, "queue_size=0 must be a whole number of at least 4"),
         ({"temperature": 0.0}, "temperature=0.0 must be above 0"),
         ({"temperature": float("nan")}, "temperature=nan must be above 0 and finite"),
         ({"views": "both"}, "views='both' is not known"),

@@ -310,7 +310,7 @@ def test_bad_batches_get_one_clear_sentence(batch: Any, message: str, tiny: Make
         ({"momentum": float("nan")}, "momentum=nan must be at least 0 and below 1"),
         ({"weight_decay": -0.1}, "weight_decay=-0.1 must be at least 0 and finite"),
         ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0"),
-        ({"loss_chunk_size": 0}, "chunk_size=0 must be at least 1"),
+        ({"loss_chunk_size": 0}, "chunk_size=0 must be a whole number of at least 1"),
         ({"gradient_clip": 0.0}, "gradient_clip=0.0 must be above 0"),
         ({"warmup_fraction": 1.0}, "warmup_fraction=1.0 must be at least 0 and below 1"),
         ({"mask_partner": True}, "needs views='joint'; with views='separate'"),

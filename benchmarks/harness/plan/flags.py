@@ -95,10 +95,26 @@ def add_shared_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def folder(value: str) -> Path:
-    """An argparse type: a path that can name a folder."""
+    """An argparse type: a path that can name a folder or a file; ~ is the home folder."""
     if not value.strip() or "\0" in value:
-        raise argparse.ArgumentTypeError(f"{value!r} names no folder")
-    return Path(value)
+        raise argparse.ArgumentTypeError(f"{value!r} names no folder or file")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise argparse.ArgumentTypeError(f"{value!r}: there is no such user") from error
+
+
+def seed(value: str) -> int:
+    """An argparse type: a whole number that all random generators take."""
+    limits = SETTINGS["seed"]
+    try:
+        number = int(value)
+        limits.check("seed", number)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{value!r} must be a whole number from {limits.least} to {limits.most}"
+        ) from error
+    return number
 
 
 def _add_fields(group: "argparse._ArgumentGroup", name: str) -> None:

@@ -6,12 +6,49 @@ from typing import Any
 
 import msgspec
 
-from df_heads.benchmarks.harness.base.environment import describe_environment
+from df_heads.benchmarks.harness.base.environment import Environment, describe_environment
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.stability.recipe import Recipe
-from df_heads.benchmarks.harness.store.files import read_json, write_json
+from df_heads.benchmarks.harness.store.files import read_json, read_struct, write_json
 
 SCHEMA = 1
+
+
+class _Trial(msgspec.Struct, forbid_unknown_fields=True):
+    """A run as its file holds it: the recipe, the head, what came of it."""
+
+    head: str
+    method: str
+    backbone: str
+    optimizer: str
+    learning_rate: float
+    warmup: float
+    clip: float | None
+    batch_size: int
+    seed: int
+    steps: int
+    collapsed: bool
+    cause: str | None
+    since: int | None
+    alarm: int | None
+    steps_run: int
+    first_loss: float | None
+    last_loss: float | None
+    spread: float | None
+    mean_cosine: float | None
+    rank: float | None
+    knn: float | None
+    seconds: float
+    commit: str | None
+
+
+class _Trials(msgspec.Struct, forbid_unknown_fields=True):
+    """The content of a file."""
+
+    schema: int
+    environment: Environment
+    seconds: float
+    trials: list[_Trial]
 
 
 class TrialFolder:
@@ -38,6 +75,7 @@ class TrialFolder:
             content = read_json(file)
             if content.get("schema") != SCHEMA:
                 raise InputError(f"{file} is of another version; move it away and run again.")
+            read_struct(file, _Trials)
             self._files[file.name] = content
 
     @property

@@ -302,7 +302,7 @@ def test_compiled_equals_eager() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"image_size": 0}, "image_size must be at least 1"),
+        ({"image_size": 0}, "image_size=0 must be a whole number of at least 1"),
         ({"min_scale": 0.0}, "min_scale must be in"),
         ({"min_scale": 1.5}, "min_scale must be in"),
         ({"min_scale": float("nan")}, "min_scale must be in"),
