@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 try:
     from lightly.models.utils import concat_all_gather, get_weight_decay_parameters
     from lightly.utils.dist import world_size
+    from lightly.utils.lars import LARS
     from lightly.utils.scheduler import CosineWarmupScheduler
 except ImportError as error:
     raise ImportError(
@@ -40,6 +41,8 @@ from df_heads.integrations.inherited_arguments import InheritedArguments
 from df_heads.presets import DEFAULT_HEAD
 
 Views = Literal["separate", "joint"]
+Optimizer = Literal["sgd", "lars", "adamw"]
+OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 
 
 class Method(InheritedArguments, LightningModule, ABC):
@@ -60,9 +63,13 @@ class Method(InheritedArguments, LightningModule, ABC):
         stem: "imagenet", the model as timm builds it, or "small", what public CIFAR benchmarks use,
             see build_backbone; ignored if backbone is a module.
         image_size: Side of the images in pixels.
-        learning_rate: Peak learning rate of SGD for the whole batch. The paper tunes it without
-            giving values. Each head needs its own.
-        momentum: Momentum of SGD (paper, "Hyperparameters": 0.9).
+        pretrained: Start from timm's weights of the backbone (a download); only for a backbone
+            given by name.
+        optimizer: "sgd" (the paper's), "lars", which scales each layer's step for large batches
+            (Appendix B of SimCLR, arXiv 2002.05709), or "adamw", the usual one for ViTs.
+        learning_rate: Peak learning rate for the whole batch; the default is for SGD. The paper
+            tunes it without giving values. Each head needs its own.
+        momentum: Momentum of SGD and LARS (paper, "Hyperparameters": 0.9); AdamW has its own.
         weight_decay: Weight decay (paper: 1e-3), not applied to biases, norms and scales.
         warmup_fraction: Part of the run in which the learning rate rises linearly from 0; the
             rest follows a cosine (paper: cosine annealing; it names no warmup).
@@ -94,6 +101,8 @@ class Method(InheritedArguments, LightningModule, ABC):
         *,
         stem: Stem = "imagenet",
         image_size: int = 32,
+        pretrained: bool = False,
+        optimizer: Optimizer = "sgd",
         learning_rate: float = 0.3,
         momentum: float = 0.9,
         weight_decay: float = 1e-3,
@@ -104,9 +113,9 @@ class Method(InheritedArguments, LightningModule, ABC):
         super().__init__()
         # Names go into the checkpoint, so that load_from_checkpoint builds the same model.
         modules = {"backbone": backbone, "head": head}
-        self.save_hyperparameters(
-            ignore=[k for k, v in modules.items() if isinstance(v, nn.Module)]
-        )
+        # A checkpoint has weights of its own and needs no download.
+        given = [k for k, v in modules.items() if isinstance(v, nn.Module)]
+        self.save_hyperparameters(ignore=[*given, "pretrained"])
         if views not in get_args(Views):
             raise ValueError(f"views={views!r} is not known; choose 'separate' or 'joint'.")
         for name, module in modules.items():
@@ -116,6 +125,15 @@ class Method(InheritedArguments, LightningModule, ABC):
                 )
         check_counts(image_size=image_size)
         check_below_one(momentum=momentum, warmup_fraction=warmup_fraction)
+        if optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"optimizer={optimizer!r} is not known; choose 'sgd', 'lars' or 'adamw'."
+            )
+        if pretrained and not isinstance(backbone, str):
+            raise ValueError(
+                f"pretrained=True is for a backbone given by name; this one is a "
+                f"{type(backbone).__name__}: load its weights before."
+            )
         check_above_zero(learning_rate=learning_rate)
         check_not_negative(weight_decay=weight_decay)
         if gradient_clip is not None:
@@ -127,13 +145,16 @@ class Method(InheritedArguments, LightningModule, ABC):
             )
         self.views = views
         self.image_size = image_size
+        self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
         self.gradient_clip = gradient_clip
         if isinstance(backbone, str):
-            backbone = build_backbone(backbone, stem=stem, image_size=image_size)
+            backbone = build_backbone(
+                backbone, stem=stem, image_size=image_size, pretrained=pretrained
+            )
         self.backbone = backbone
         # Heads draw different amounts of random numbers; what comes after must not depend on it,
         # so that runs with different heads and the same seed stay paired.
@@ -253,25 +274,26 @@ class Method(InheritedArguments, LightningModule, ABC):
             gradient_clip_algorithm=gradient_clip_algorithm,
         )
 
-    def build_optimizer(self) -> torch.optim.SGD:
-        """SGD at the peak learning rate, without weight decay for biases, norms and scales."""
+    def build_optimizer(self) -> torch.optim.Optimizer:
+        """The optimiser at the peak learning rate; biases, norms and scales do not decay."""
         decayed, free = get_weight_decay_parameters(self.trained_modules())
         # lightly's function also decays bare vectors, such as the scales of attention="tied".
         free += [p for p in decayed if p.dim() < 2]
         decayed = [p for p in decayed if p.dim() >= 2]
-        return torch.optim.SGD(
-            [
-                {"name": "decayed", "params": decayed},
-                {"name": "not_decayed", "params": free, "weight_decay": 0.0},
-            ],
-            lr=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            fused=self.fused_optimizer,
-        )
+        groups: list[dict[str, Any]] = [
+            {"name": "decayed", "params": decayed},
+            {"name": "not_decayed", "params": free, "weight_decay": 0.0},
+        ]
+        rate: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        if self.optimizer == "adamw":
+            return torch.optim.AdamW(groups, **rate, fused=self.fused_optimizer)
+        if self.optimizer == "lars":
+            lars: torch.optim.Optimizer = LARS(groups, **rate, momentum=self.momentum)
+            return lars
+        return torch.optim.SGD(groups, **rate, momentum=self.momentum, fused=self.fused_optimizer)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """SGD with linear warmup and a cosine over the whole run, stepped every batch.
+        """The optimiser with linear warmup and a cosine over the whole run, stepped every batch.
 
         Raises:
             ValueError: If the Trainer has no end to anneal towards.

@@ -1,7 +1,7 @@
 """The keyword arguments of every method, for the type checker."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
@@ -16,6 +16,8 @@ class MethodOptions(TypedDict, total=False):
 
     stem: Stem
     image_size: int
+    pretrained: bool
+    optimizer: Literal["sgd", "lars", "adamw"]
     learning_rate: float
     momentum: float
     weight_decay: float

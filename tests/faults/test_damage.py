@@ -20,8 +20,8 @@ from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.evaluate.fusing import FusionMaps, load_maps
 from df_heads.benchmarks.harness.store.schema import FusionData, FusionResult, header
-from df_heads.benchmarks.harness.train.checkpoint_files import CheckpointFiles, read_checkpoint
 from df_heads.benchmarks.harness.train.snapshots import read_snapshot
+from df_heads.integrations.files.checkpoint_files import CheckpointFiles, read_checkpoint
 from df_heads.integrations.files.pictures import open_rgb
 from df_heads.integrations.files.torch_files import DamagedFileError, write_torch
 

@@ -1,6 +1,5 @@
 """The machine that a run uses."""
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,11 +65,3 @@ class Machine:
 def is_first_process() -> bool:
     """Whether this process, of those that Lightning started, evaluates and writes."""
     return int(getattr(rank_zero_only, "rank", 0)) == 0
-
-
-def quiet_lightning() -> None:
-    """Keep Lightning's banners and tips off the terminal; its warnings stay.
-
-    To be called once Lightning is imported, which sets the level itself.
-    """
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)

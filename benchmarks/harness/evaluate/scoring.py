@@ -6,13 +6,13 @@ from torch import nn
 from df_heads.augment import SimCLRAugment
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.evaluate.standard import KNN_NEIGHBORS, PROBE_FRACTION
-from df_heads.benchmarks.harness.views.loading import evaluation_batches
 from df_heads.evaluation import (
     extract_features,
     knn_accuracy,
     linear_probe_accuracy,
     nearest_neighbor_accuracy,
 )
+from df_heads.integrations.augmented_images import evaluation_batches
 
 
 def evaluate(

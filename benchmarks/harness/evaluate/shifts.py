@@ -26,13 +26,13 @@ from df_heads.benchmarks.harness.evaluate.robustness import (
 )
 from df_heads.benchmarks.harness.evaluate.standard import PROBE_FRACTION
 from df_heads.benchmarks.harness.views.building import build_augment
-from df_heads.benchmarks.harness.views.loading import evaluation_batches
 from df_heads.evaluation import (
     extract_features,
     linear_probe_accuracies,
     linear_probe_accuracy,
     stratified_subset,
 )
+from df_heads.integrations.augmented_images import evaluation_batches
 
 
 def accuracies_under_shift(

@@ -11,7 +11,6 @@ from typing import Any, cast
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from df_heads.augment import SimCLRAugment
-from df_heads.benchmarks.harness.base.machine import quiet_lightning
 from df_heads.benchmarks.harness.speed import step_rows
 from df_heads.benchmarks.harness.speed.compared import (
     BACKBONE,
@@ -27,6 +26,7 @@ from df_heads.benchmarks.harness.speed.measuring import summary
 from df_heads.benchmarks.harness.speed.step_rows import Setup, TimedSteps
 from df_heads.integrations.compiled.indexed_images import IndexedImages
 from df_heads.integrations.compiled.simclr import CompiledSimCLR
+from df_heads.integrations.quiet_lightning import quiet_lightning
 
 Rates = dict[str, list[float]]
 

@@ -16,9 +16,9 @@ from df_heads.benchmarks.harness.evaluate.evaluation import FinishedRun
 from df_heads.benchmarks.harness.evaluate.standard import Standard
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.store.schema import DataUsed, Parameters, RunResult, header
-from df_heads.benchmarks.harness.train.callbacks import TrainingCurve
 from df_heads.benchmarks.harness.train.models import untrained_backbone
 from df_heads.benchmarks.harness.train.training import train
+from df_heads.integrations.training_callbacks import TrainingCurve
 
 
 def run(

@@ -3,11 +3,11 @@
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.store.results import ResultFolder
-from df_heads.benchmarks.harness.train.checkpoint_files import (
+from df_heads.benchmarks.harness.train.models import build_model
+from df_heads.integrations.files.checkpoint_files import (
     CHECKPOINT,
     read_checkpoint,
 )
-from df_heads.benchmarks.harness.train.models import build_model
 from df_heads.integrations.files.torch_files import DamagedFileError
 from df_heads.integrations.method import Method
 

@@ -10,38 +10,31 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from df_heads.benchmarks.harness.base.errors import InputError, LostProcessError
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.base.machine import Machine, is_first_process, quiet_lightning
+from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.store.files import read_json, write_json
 from df_heads.benchmarks.harness.store.results import ResultFolder
-from df_heads.benchmarks.harness.train.callbacks import (
-    RunProgress,
-    SeedEachStep,
-    StopOnBadLoss,
-    TrainingCurve,
-    TrainingDivergedError,
-)
-from df_heads.benchmarks.harness.train.checkpoint_files import (
-    CHECKPOINT,
-    PREVIOUS,
-    CheckpointFiles,
-)
-from df_heads.benchmarks.harness.train.checkpoints import (
-    Checkpoints,
-    checkpoint_to_resume,
-    owner_of,
-)
+from df_heads.benchmarks.harness.train.callbacks import StopOnBadLoss, TrainingDivergedError
+from df_heads.benchmarks.harness.train.checkpoints import checkpoint_to_resume, owner_of
 from df_heads.benchmarks.harness.train.lost_process import lost_process
 from df_heads.benchmarks.harness.train.metrics_file import MetricsFile
 from df_heads.benchmarks.harness.train.models import build_model
 from df_heads.benchmarks.harness.train.snapshots import Snapshots
 from df_heads.benchmarks.harness.views.building import build_batches
 from df_heads.collapse import Collapse
+from df_heads.integrations.checkpoints import Checkpoints
 from df_heads.integrations.collapse_monitor import CollapseMonitor
 from df_heads.integrations.files.atomic import remove_stale
+from df_heads.integrations.files.checkpoint_files import (
+    CHECKPOINT,
+    PREVIOUS,
+    CheckpointFiles,
+)
 from df_heads.integrations.finiteness import NotFiniteError
 from df_heads.integrations.interruption import postponed
 from df_heads.integrations.method import Method
+from df_heads.integrations.quiet_lightning import quiet_lightning
+from df_heads.integrations.training_callbacks import RunProgress, SeedEachStep, TrainingCurve
 
 CHECKPOINTS_PER_RUN = 50
 METRICS = Path("csv", "metrics.csv")

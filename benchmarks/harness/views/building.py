@@ -10,7 +10,7 @@ from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.data.sources import DATASETS
 from df_heads.benchmarks.harness.views.kornia_augment import KorniaAugment
 from df_heads.benchmarks.harness.views.lightly_views import LightlyViews
-from df_heads.benchmarks.harness.views.loading import AugmentedImages
+from df_heads.integrations.augmented_images import AugmentedImages
 from df_heads.integrations.compiled.indexed_images import IndexedImages
 from df_heads.integrations.training_batches import TrainingBatches
 

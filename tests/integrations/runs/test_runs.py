@@ -148,9 +148,7 @@ def test_preprocessing_keeps_what_its_rule_says() -> None:
 
 
 def test_a_photograph_is_turned_upright() -> None:
-    sideways = Image.fromarray(
-        np.array([[[255] * 3, [0] * 3]] * 2, np.uint8)
-    )  # white left, black right
+    sideways = Image.fromarray(np.array([[[255] * 3, [0] * 3]] * 2, np.uint8))
     sideways.getexif()[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise
     pixels = Preprocessing(image_size=2).pixels(sideways)
     assert pixels[0].tolist() == [[255, 255], [0, 0]]

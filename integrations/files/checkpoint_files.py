@@ -6,7 +6,7 @@ from typing import Any
 
 from pytorch_lightning.plugins import TorchCheckpointIO
 
-from df_heads.benchmarks.harness.base.errors import InputError
+from df_heads.integrations.errors import InputError
 from df_heads.integrations.files.torch_files import (
     DamagedFileError,
     read_torch,
@@ -44,7 +44,7 @@ class CheckpointFiles(TorchCheckpointIO):
         except OSError as error:
             raise InputError(
                 f"checkpoint {file} cannot be written ({error.strerror or error}); make room or "
-                "choose another --out-dir. The same command goes on from the checkpoint before."
+                "choose another output folder. The same command goes on from the checkpoint before."
             ) from error
 
     def load_checkpoint(
