@@ -148,7 +148,7 @@ class OnlineKNN(Callback):
         if finished % self.every_n_epochs == 0 or finished == trainer.max_epochs:
             features, labels = self._measured_set(trainer, pl_module)
             if features is not None and len(features) > 1:
-                name, value = self._measure(features, labels)
+                name, value = measure_features(features, labels, self.k)
                 self.history.setdefault(name, {})[finished] = value
                 pl_module.log(
                     name,
@@ -184,19 +184,6 @@ class OnlineKNN(Callback):
         )
         with undisturbed(pl_module), precision.forward_context():
             return extract_features(backbone, chunks), self.labels
-
-    def _measure(self, features: Tensor, labels: Tensor | None) -> tuple[str, float]:
-        """The name of the number, and the number; NaN of features that are not finite."""
-        is_finite = bool(features.isfinite().all())
-        if labels is None or not _names_classes(labels):
-            return "rank_me", float(rank_me(features.cpu())) if is_finite else math.nan
-        if not is_finite:
-            return "knn_accuracy", math.nan
-        neighbors = nearest_neighbors(features, min(self.k, len(features) - 1)).indices
-        labels = labels.to(neighbors.device)
-        classes, index = torch.unique(labels, return_inverse=True)
-        votes = nn.functional.one_hot(index[neighbors], len(classes)).sum(dim=1)
-        return "knn_accuracy", float((votes.argmax(dim=1) == index).double().mean())
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let go of the backbone."""
@@ -237,6 +224,32 @@ class OnlineKNN(Callback):
             self._handle.remove()
         self._handle = self._step_features = None
         self._kept.clear()
+
+
+def measure_features(
+    features: Tensor, labels: Tensor | None = None, k: int = 10
+) -> tuple[str, float]:
+    """The number of OnlineKNN, of any features.
+
+    Args:
+        features: (N, D), N at least 2.
+        labels: (N,), integers, if there are any.
+        k: Neighbours that vote; all others where there are fewer.
+
+    Returns:
+        Its name, "knn_accuracy" or without labels "rank_me", and the number; NaN of features that
+        are not finite.
+    """
+    is_finite = bool(features.isfinite().all())
+    if labels is None or not _names_classes(labels):
+        return "rank_me", float(rank_me(features.cpu())) if is_finite else math.nan
+    if not is_finite:
+        return "knn_accuracy", math.nan
+    neighbors = nearest_neighbors(features, min(k, len(features) - 1)).indices
+    labels = labels.to(neighbors.device)
+    classes, index = torch.unique(labels, return_inverse=True)
+    votes = nn.functional.one_hot(index[neighbors], len(classes)).sum(dim=1)
+    return "knn_accuracy", float((votes.argmax(dim=1) == index).double().mean())
 
 
 def _vectors(output: Any) -> Tensor:

@@ -101,11 +101,17 @@ class SeedEachStep(Callback):
 
 
 class RunProgress(ProgressBar):
-    """One bar over the whole run: steps, loss and the time left."""
+    """One bar over the whole run: steps, epoch, loss, rate and the time left.
 
-    def __init__(self, title: str) -> None:
+    Args:
+        title: In front of the bar.
+        only_on_terminals: Whether to show nothing where stderr is a pipe or a file.
+    """
+
+    def __init__(self, title: str, *, only_on_terminals: bool = False) -> None:
         super().__init__()
         self.title = title
+        self.only_on_terminals = only_on_terminals
         self._enabled = True
         self._bar: tqdm[Any] | None = None
 
@@ -125,7 +131,7 @@ class RunProgress(ProgressBar):
             total=int(trainer.estimated_stepping_batches),
             initial=trainer.global_step,
             unit="step",
-            disable=not self._enabled,
+            disable=not self._enabled or (self.only_on_terminals and not terminal),
             mininterval=0.5 if terminal else 30.0,
             dynamic_ncols=terminal,
         )
@@ -141,7 +147,9 @@ class RunProgress(ProgressBar):
         """Move on, and show the loss now and then."""
         assert self._bar is not None
         if pl_module.device.type == "cpu" or batch_idx % STEPS_BETWEEN_LOOKS == 0:
-            self._bar.set_postfix_str(f"loss {float(outputs['loss']):.3f}", refresh=False)
+            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            loss = f"loss {float(outputs['loss']):.3f}"
+            self._bar.set_postfix_str(f"{epoch}, {loss}", refresh=False)
         self._bar.update()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from df_heads.integrations.errors import InputError
-from df_heads.integrations.files.listing import SUFFIXES, pictures_below
+from df_heads.integrations.files.listing import SUFFIXES, file_line, pictures_below
 
 TRAIN_NAMES = ("train", "training")
 TEST_NAMES = ("test", "testing", "val", "valid", "validation")
@@ -58,6 +58,8 @@ def find_pictures(folder: Path) -> FoundPictures:
             f"{train} holds no pictures: put some there, with one of the endings "
             f"{' '.join(SUFFIXES)}."
         )
+    for file in files:
+        file_line(file, folder)  # what is no ordinary file, such as a named pipe, never ends
     names = _classes(_innermost(train), files)
     tests = [] if test is None else pictures_below(test)
     if test is None or not tests:

@@ -10,6 +10,7 @@ from df_heads.integrations.runs.preprocessing import Preprocessing
 from df_heads.integrations.runs.reading import read_run
 from df_heads.integrations.runs.run import (
     BackboneConfig,
+    FeaturesConfig,
     HeadConfig,
     ImagesConfig,
     Run,
@@ -20,6 +21,7 @@ from df_heads.integrations.runs.writing import write_config
 
 __all__ = [
     "BackboneConfig",
+    "FeaturesConfig",
     "HeadConfig",
     "ImagesConfig",
     "Preprocessing",

@@ -60,6 +60,23 @@ class ImagesConfig(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
 
 
+class FeaturesConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What training was worth, measured on the same pictures before it and after it.
+
+    Attributes:
+        metric: "knn", the share of pictures whose neighbours have their class, or "rank_me", the
+            effective number of dimensions.
+        pictures: How many it was measured on.
+        untrained: Before.
+        trained: After.
+    """
+
+    metric: str
+    pictures: int
+    untrained: float
+    trained: float
+
+
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The content of config.json.
 
@@ -75,6 +92,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         recipe: All settings of the training.
         finished: Whether training came to its end.
         command: A command that repeats the run.
+        features: What training was worth; None before its end.
         commit: Of the checkout that wrote it, if it was one.
     """
 
@@ -89,6 +107,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     recipe: dict[str, Any]
     finished: bool
     command: str
+    features: FeaturesConfig | None = None
     commit: str | None = None
 
 

@@ -19,10 +19,9 @@ from df_heads.benchmarks.harness.base.machine import Machine
 from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.run import run
-from df_heads.benchmarks.harness.train import checkpoints
 from df_heads.benchmarks.harness.train.callbacks import TrainingDivergedError
 from df_heads.benchmarks.harness.train.methods import METHODS
-from df_heads.integrations import interruption
+from df_heads.integrations import checkpoints, interruption
 from df_heads.integrations.byol import BYOL
 from df_heads.integrations.files.checkpoint_files import CheckpointFiles
 from df_heads.integrations.interruption import Interrupted
