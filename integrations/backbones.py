@@ -3,7 +3,7 @@
 import difflib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 try:
     import timm
@@ -13,9 +13,7 @@ import torch
 from torch import nn
 
 from df_heads._finite import check_counts
-
-Stem = Literal["imagenet", "small"]
-STEMS: tuple[Stem, ...] = ("imagenet", "small")
+from df_heads.integrations.choices import STEMS, Stem
 
 # inception_v3 asks for the most of timm's convolutional models: 75.
 ENOUGH_FOR_ALL = 96

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
-from df_heads.integrations.backbones import Stem, build_backbone
+from df_heads.integrations.backbones import build_backbone
+from df_heads.integrations.choices import Stem
 from df_heads.integrations.files.torch_files import DamagedFileError, read_torch, write_torch
 
 _NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*/[a-z0-9]+(-[a-z0-9]+)*/d[1-9]\d*/w\d+(\.\d+)?")

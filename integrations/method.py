@@ -31,7 +31,8 @@ from df_heads._finite import (
     check_counts,
     check_not_negative,
 )
-from df_heads.integrations.backbones import Stem, build_backbone, feature_width
+from df_heads.integrations.backbones import build_backbone, feature_width
+from df_heads.integrations.choices import OPTIMIZERS, Optimizer, Stem
 from df_heads.integrations.finiteness import (
     STEPS_BETWEEN_LOOKS,
     check_finite_loss,
@@ -41,8 +42,6 @@ from df_heads.integrations.inherited_arguments import InheritedArguments
 from df_heads.presets import DEFAULT_HEAD
 
 Views = Literal["separate", "joint"]
-Optimizer = Literal["sgd", "lars", "adamw"]
-OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 
 
 class Method(InheritedArguments, LightningModule, ABC):

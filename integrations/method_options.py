@@ -1,11 +1,11 @@
 """The keyword arguments of every method, for the type checker."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from typing_extensions import TypedDict
 
-from df_heads.integrations.backbones import Stem
+from df_heads.integrations.choices import Optimizer, Stem
 
 
 class MethodOptions(TypedDict, total=False):
@@ -17,7 +17,7 @@ class MethodOptions(TypedDict, total=False):
     stem: Stem
     image_size: int
     pretrained: bool
-    optimizer: Literal["sgd", "lars", "adamw"]
+    optimizer: Optimizer
     learning_rate: float
     momentum: float
     weight_decay: float

@@ -1,21 +1,16 @@
 """Pictures as PIL images of mode RGB, opened safely, and cut to squares."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from df_heads.integrations.choices import Resize
 from df_heads.integrations.errors import InputError
 
 # The readers of Pillow that these endings mean. A file's content chooses among them, not its name,
 # and other readers start programs: a PostScript file starts Ghostscript.
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF", "AVIF")
-
-
-#: How a picture becomes a square: its central part is kept, or its sides are changed.
-Resize = Literal["crop", "stretch"]
-RESIZES: tuple[Resize, ...] = ("crop", "stretch")
 
 
 def open_rgb(path: Path) -> Image.Image:

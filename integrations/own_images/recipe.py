@@ -5,20 +5,24 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 
-from df_heads.integrations.backbones import STEMS, Stem
+from df_heads.integrations.choices import (
+    METHODS,
+    OPTIMIZERS,
+    PRECISIONS,
+    RESIZES,
+    STEMS,
+    MethodName,
+    Optimizer,
+    Precision,
+    Resize,
+    Stem,
+)
 from df_heads.integrations.errors import InputError
-from df_heads.integrations.files.pictures import RESIZES, Resize
-from df_heads.integrations.method import OPTIMIZERS, Optimizer
 from df_heads.presets import DEFAULT_HEAD
-
-MethodName = Literal["simclr", "moco", "byol"]
-METHODS: tuple[MethodName, ...] = get_args(MethodName)
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 #: Measured on 200 drawn pictures of 4 shapes, see docs/own-images.md.
 CPU_BACKBONE, CPU_SIZE, CPU_STEPS = "test_resnet", 32, 750

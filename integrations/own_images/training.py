@@ -20,23 +20,25 @@ from df_heads.augment import SimCLRAugment
 from df_heads.integrations import interruption
 from df_heads.integrations.augmented_images import AugmentedImages
 from df_heads.integrations.checkpoints import Checkpoints
+from df_heads.integrations.choices import (
+    LOGGERS,
+    LoggerName,
+    MethodName,
+    Optimizer,
+    Precision,
+    Resize,
+    Stem,
+)
 from df_heads.integrations.collapse_monitor import CollapseMonitor
 from df_heads.integrations.errors import InputError
 from df_heads.integrations.files.checkpoint_files import CHECKPOINT, CheckpointFiles
-from df_heads.integrations.files.pictures import Resize
 from df_heads.integrations.finiteness import NotFiniteError
-from df_heads.integrations.method import Method, Optimizer
+from df_heads.integrations.method import Method
 from df_heads.integrations.online_knn import OnlineKNN
 from df_heads.integrations.own_images.closing_words import closing_words
 from df_heads.integrations.own_images.epoch_report import EpochReport, say_beside_a_bar
 from df_heads.integrations.own_images.opening import Pictures, Say, describe, open_pictures
-from df_heads.integrations.own_images.recipe import (
-    MethodName,
-    Precision,
-    Recipe,
-    fit_image_size,
-    fit_recipe,
-)
+from df_heads.integrations.own_images.recipe import Recipe, fit_image_size, fit_recipe
 from df_heads.integrations.own_images.resuming import checkpoint_to_resume, earlier_run
 from df_heads.integrations.quiet_lightning import quiet_lightning
 from df_heads.integrations.runs import (
@@ -52,8 +54,6 @@ from df_heads.integrations.runs.heads import describe_head
 from df_heads.integrations.runs.run import FORMAT
 from df_heads.integrations.training_callbacks import RunProgress, SeedEachStep, TrainingCurve
 
-LoggerName = Literal["csv", "tensorboard", "wandb"]
-LOGGERS: tuple[LoggerName, ...] = ("csv", "tensorboard", "wandb")
 _METHODS = {"simclr": "SimCLR", "moco": "MoCo", "byol": "BYOL"}
 #: Pictures that tell how good the features are: the held out ones if they are that many.
 MEASURED = 500
@@ -69,7 +69,7 @@ def train(
     method: MethodName = "simclr",
     head: str | None = None,
     backbone: str | None = None,
-    stem: Literal["imagenet", "small"] | None = None,
+    stem: Stem | None = None,
     pretrained: bool | None = None,
     optimizer: Optimizer | None = None,
     learning_rate: float | None = None,

@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from df_heads.augment import IMAGENET_MEAN, IMAGENET_STD
-from df_heads.integrations.files.pictures import Resize, to_rgb, to_square
+from df_heads.integrations.choices import Resize
+from df_heads.integrations.files.pictures import to_rgb, to_square
 
 _RULES = {
     "crop": "the shorter side to {0} pixels (bilinear, antialiased), then the central {0} x {0}",

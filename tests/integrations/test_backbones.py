@@ -7,13 +7,12 @@ import torch
 from torch import nn
 
 from df_heads.integrations.backbones import (
-    STEMS,
-    Stem,
     architecture,
     build_backbone,
     create_arguments,
     feature_width,
 )
+from df_heads.integrations.choices import STEMS, Stem
 
 
 @pytest.mark.parametrize(

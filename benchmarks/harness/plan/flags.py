@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
@@ -11,13 +10,12 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from df_heads.benchmarks.harness.base.errors import (
     InputError,
     LostProcessError,
-    trouble_of_the_machine,
 )
 from df_heads.benchmarks.harness.base.experiment import DATA, MACHINE, RECIPE, SETTINGS, Experiment
 from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.base.registry import Registry
 from df_heads.benchmarks.harness.train.methods import METHODS
-from df_heads.integrations.interruption import Interrupted, interruptible, requeue
+from df_heads.integrations.interruption import Interrupted, requeue
 
 if TYPE_CHECKING:
     from df_heads.benchmarks.harness.sweep.missing import DataSource
@@ -228,26 +226,18 @@ def run_script(
         disk that is full or not to be written to; 128 and the signal's number if one asked it to
         stop.
     """
-    # Lightning 2.6 against torch 2.15: not the user's concern.
-    warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
-    try:
-        with interruptible():
+
+    def guarded() -> int:
+        try:
             return main(arguments)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except LostProcessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        sentence = trouble_of_the_machine(error)
-        if sentence is None:
-            raise
-        print(f"error: {sentence}", file=sys.stderr)
-        return 2
-    except Interrupted as stop:
-        if is_first_process():
-            print(f"\n{stop}", file=sys.stderr)
-            if (requeued := requeue(stop.signum)) is not None:
-                print(requeued, file=sys.stderr)
-        return stop.exit_code
+        except LostProcessError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        except Interrupted as stop:
+            if is_first_process():
+                print(f"\n{stop}", file=sys.stderr)
+                if (requeued := requeue(stop.signum)) is not None:
+                    print(requeued, file=sys.stderr)
+            return stop.exit_code
+
+    return run_command(guarded)

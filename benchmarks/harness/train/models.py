@@ -12,7 +12,8 @@ from df_heads.benchmarks.harness.base.experiment import SETTINGS, Experiment
 from df_heads.benchmarks.harness.base.names import family
 from df_heads.benchmarks.harness.train.heads import HEADS, build_named_head
 from df_heads.benchmarks.harness.train.methods import METHOD_FIELDS, METHODS
-from df_heads.integrations.backbones import Stem, build_backbone, feature_width
+from df_heads.integrations.backbones import build_backbone, feature_width
+from df_heads.integrations.choices import Stem
 from df_heads.integrations.compiled.simclr import CompiledSimCLR
 from df_heads.integrations.method import Method
 

@@ -1,0 +1,23 @@
+"""The values that settings by name may have; importing this imports no torch."""
+
+from typing import Literal, get_args
+
+Stem = Literal["imagenet", "small"]
+STEMS: tuple[Stem, ...] = get_args(Stem)
+
+Optimizer = Literal["sgd", "lars", "adamw"]
+OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
+
+MethodName = Literal["simclr", "moco", "byol"]
+METHODS: tuple[MethodName, ...] = get_args(MethodName)
+
+#: How a picture becomes a square: its central part is kept, or its sides are changed.
+Resize = Literal["crop", "stretch"]
+RESIZES: tuple[Resize, ...] = get_args(Resize)
+
+#: Of Lightning's Trainer.
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+LoggerName = Literal["csv", "tensorboard", "wandb"]
+LOGGERS: tuple[LoggerName, ...] = get_args(LoggerName)
