@@ -1,4 +1,4 @@
-"""What a run's features are worth on a folder of pictures, beside those of the untrained backbone."""
+"""What a run's features are worth on a folder of pictures, beside the untrained ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
