@@ -39,7 +39,8 @@ class TransformerProjectionHead(nn.Module):
     **Two forms.** "stable", the default, starts as the head that SimCLR, VICReg and Barlow Twins
     have: Linear, BatchNorm, ReLU, Linear. The blocks stand before the BatchNorm; the last layer of
     both their branches starts at zero and counts a tenth, so the blocks start as the identity and
-    grow in. It trains with the optimiser and learning rate that the head it replaces trained
+    grow in. A BatchNorm before the first layer takes away what all features have in common; without
+    it the tokens of a fresh vision Transformer hardly differ for a LayerNorm. It trains with the optimiser and learning rate that the head it replaces trained
     with, without clipping or warmup. "paper" is what the paper describes: post-norm blocks and
     nothing else. It has no batch statistics, but its outputs become parallel within a few steps
     where the gradient is not clipped or warmed up.
@@ -71,8 +72,8 @@ class TransformerProjectionHead(nn.Module):
         residual_scale: What both branches of a block are multiplied by before they are added.
             None: 1 for "paper", 0.1 for "stable".
         input_norm: Normalise the features before the first layer: "batch", BatchNorm over the
-            batch; "layer", LayerNorm of each sample; None, neither. BatchNorm helps where the
-            features of different samples hardly differ, as those of a fresh vision Transformer.
+            batch; "layer", LayerNorm of each sample; None, neither. "auto": None for "paper",
+            "batch" for "stable".
         sequence_length: Cut a batch of N into ceil(N / sequence_length) sequences that do not
             see each other; the cost is N * sequence_length instead of N * N. The last one may be
             shorter. None: one sequence.
@@ -105,7 +106,7 @@ class TransformerProjectionHead(nn.Module):
         form: Form = "stable",
         norm_first: bool | None = None,
         residual_scale: float | None = None,
-        input_norm: InputNorm | None = None,
+        input_norm: InputNorm | Literal["auto"] | None = "auto",
         sequence_length: int | None = None,
         gather_distributed: bool = False,
         attention: AttentionMode = "softmax",
@@ -130,9 +131,11 @@ class TransformerProjectionHead(nn.Module):
         check_below_one(dropout=dropout)
         check_switches(gather_distributed=gather_distributed)
         _require_one_of(Form, form=form)
+        is_stable = form == "stable"
+        if input_norm == "auto":
+            input_norm = "batch" if is_stable else None
         if input_norm is not None:
             _require_one_of(InputNorm, input_norm=input_norm)
-        is_stable = form == "stable"
         norm_first = is_stable if norm_first is None else norm_first
         if residual_scale is None:
             residual_scale = STABLE_RESIDUAL_SCALE if is_stable else 1.0
@@ -189,7 +192,7 @@ class TransformerProjectionHead(nn.Module):
 
         2,038,144 parameters at input_dim 512 = 1.94 x 2^20; the paper says 1.9M. `options` are
         passed to the constructor and win over the preset: form="stable" gives the stable form at
-        this size, 2,054,912 parameters.
+        this size, 2,055,936 parameters.
         """
         return cls(input_dim, **{**_SMALL, **options})
 
@@ -199,7 +202,7 @@ class TransformerProjectionHead(nn.Module):
 
         8,008,448 parameters at input_dim 512 = 7.64 x 2^20; the paper says 7.6M. `options` are
         passed to the constructor and win over the preset: form="stable" gives the stable form at
-        this size, 8,074,752 parameters.
+        this size, 8,075,776 parameters.
         """
         return cls(input_dim, **{**_LARGE, **options})
 

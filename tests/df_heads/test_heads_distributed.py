@@ -99,7 +99,7 @@ def check_gathering_equals_one_process() -> None:
 
 
 def check_batch_statistics_are_those_of_all_processes() -> None:
-    both: tuple[dict[str, Any], ...] = ({"form": "stable"}, {"input_norm": "batch"})
+    both: tuple[dict[str, Any], ...] = ({"form": "stable"}, {"form": "paper", "input_norm": "batch"})
     for options in both:
         for attention in MODES:
             assert_equals_one_process(
@@ -113,7 +113,9 @@ def check_running_statistics_are_those_of_all_processes() -> None:
     expected(x)
     head(own(x))
     assert set(dict(head.named_buffers())) == {
-        f"norm.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")
+        f"{norm}.{name}"
+        for norm in ("feature_norm", "norm")
+        for name in ("running_mean", "running_var", "num_batches_tracked")
     }
     for name, buffer in head.named_buffers():
         torch.testing.assert_close(buffer, expected.get_buffer(name))

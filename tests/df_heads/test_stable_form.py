@@ -27,9 +27,11 @@ def features(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("attention", MODES)
-def test_it_starts_as_linear_batchnorm_relu_linear(attention: Any) -> None:
+def test_it_starts_as_batchnorm_and_the_head_it_replaces(attention: Any) -> None:
     head, x = tiny_head(attention=attention), features(10, 12)
-    plain = nn.Sequential(head.input, nn.BatchNorm1d(16), nn.ReLU(), head.output)
+    plain = nn.Sequential(
+        nn.BatchNorm1d(12), head.input, nn.BatchNorm1d(16), nn.ReLU(), head.output
+    )
     torch.testing.assert_close(head(x), plain(x))
 
 
@@ -104,7 +106,7 @@ def test_permuting_the_batch_permutes_the_output(attention: Any, input_norm: Any
 
 
 def test_statistics_are_those_of_one_sequence() -> None:
-    head = tiny_head(input_norm="batch")
+    head = tiny_head()
     one_by_one = copy.deepcopy(head)
     x = features(2, 6, 12) * torch.tensor([1.0, 5.0])[:, None, None]
     torch.testing.assert_close(head(x), torch.stack([one_by_one(x[0]), one_by_one(x[1])]))
@@ -115,8 +117,10 @@ def test_statistics_are_those_of_one_sequence() -> None:
     torch.testing.assert_close(head(x), torch.stack([one_by_one(x[0]), one_by_one(x[1])]))
 
 
-def test_input_norm_batch_takes_scale_and_offset_away() -> None:
-    head, x = tiny_head(input_norm="batch"), features(9, 12)
+def test_input_norm_batch_is_the_stable_form_s_and_takes_scale_and_offset_away() -> None:
+    assert tiny_head(form="paper").input_norm is None
+    head, x = tiny_head(), features(9, 12)
+    assert head.input_norm == "batch"
     torch.testing.assert_close(head(7 * x + 3), head(x), atol=1e-4, rtol=0)
 
 
@@ -126,7 +130,7 @@ def test_input_norm_layer_takes_each_sample_s_scale_away() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"input_norm": "batch"}, {"form": "paper", "input_norm": "batch"}]
+    "options", [{}, {"input_norm": None}, {"form": "paper", "input_norm": "batch"}]
 )
 def test_a_batch_of_one_is_refused_in_training_only(options: dict[str, Any]) -> None:
     head, x = tiny_head(**options), features(1, 12)

@@ -29,7 +29,7 @@ _OUTPUTS = {"vicreg": WIDE, "barlowtwins": WIDE}
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "stable": {},
     "stable-scale1": {"residual_scale": 1.0},
-    "stable-inputnorm": {"input_norm": "batch"},
+    "stable-noinputnorm": {"input_norm": None},
     "paper": {"form": "paper"},
     "paper-prenorm": {"form": "paper", "norm_first": True},
     "paper-inputnorm": {"form": "paper", "input_norm": "batch"},

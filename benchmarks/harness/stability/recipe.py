@@ -10,7 +10,7 @@ BACKBONES = ("test_resnet", "test_vit")
 #: lightly's own head of the method, the feed-forward one, the paper's form, the stable form, and
 #: what was tried on the way from the one to the other.
 HEADS = ("lightly", "stable", "paper", "feedforward")
-CANDIDATES = ("paper-prenorm", "paper-inputnorm", "stable-scale1", "stable-inputnorm")
+CANDIDATES = ("paper-prenorm", "paper-inputnorm", "stable-scale1", "stable-noinputnorm")
 #: Optimiser and peak learning rate.
 RATES = (
     *(("sgd", rate) for rate in (0.03, 0.1, 0.3, 1.0)),
