@@ -21,3 +21,6 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 LoggerName = Literal["csv", "tensorboard", "wandb"]
 LOGGERS: tuple[LoggerName, ...] = get_args(LoggerName)
+
+#: Of df_heads.integrations.export.TARGETS.
+EXPORTS = ("timm", "torchvision", "onnx", "torch-export", "safetensors")

@@ -3,17 +3,23 @@
 import argparse
 from pathlib import Path
 
+from df_heads.integrations.choices import EXPORTS
+from df_heads.integrations.command.parser import one_of
+
 name = "export"
 help = "write the trained backbone as a file for timm, torchvision, ONNX or torch.export"
-
-#: Of df_heads.integrations.export.TARGETS, which needs torch.
-TARGET_NAMES = ("timm", "torchvision", "onnx", "torch-export", "safetensors")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of this command."""
     parser.add_argument("run", type=Path, metavar="RUN", help="folder that df-heads train wrote")
-    parser.add_argument("--to", required=True, choices=TARGET_NAMES, help="kind of file")
+    parser.add_argument(
+        "--to",
+        required=True,
+        type=one_of(EXPORTS),
+        metavar="KIND",
+        help=f"kind of file: {', '.join(EXPORTS)}",
+    )
     parser.add_argument(
         "--out",
         type=Path,

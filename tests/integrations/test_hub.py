@@ -12,7 +12,13 @@ from df_heads.integrations import hub
 from df_heads.integrations.errors import InputError
 from df_heads.integrations.hub import load_head, save_head
 
-SMALL = {"hidden_dim": 16, "output_dim": 8, "num_layers": 2, "num_heads": 2, "head_dim": 4}
+SMALL: dict[str, Any] = {
+    "hidden_dim": 16,
+    "output_dim": 8,
+    "num_layers": 2,
+    "num_heads": 2,
+    "head_dim": 4,
+}
 METHODS: list[tuple[Any, dict[str, Any]]] = [
     (hub.SimCLR, {"temperature": 0.3, "stem": "imagenet"}),
     (hub.MoCo, {"queue_size": 24}),

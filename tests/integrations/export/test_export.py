@@ -17,6 +17,7 @@ from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
 
 from df_heads.integrations.command import export as command
+from df_heads.integrations.command.main import command_parser
 from df_heads.integrations.errors import InputError
 from df_heads.integrations.export import TARGETS, export_backbone
 from df_heads.integrations.export.model_card import MARK
@@ -174,15 +175,18 @@ def test_bad_input_gets_one_sentence_and_touches_nothing(
 def test_the_command_says_what_it_wrote_and_how_to_load_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import argparse
-
-    assert tuple(TARGETS) == command.TARGET_NAMES
+    assert tuple(TARGETS) == EXPORTS
     make_run(tmp_path / "run", "resnet18", stem="small")
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    parser = command_parser(command)
     assert command.run(parser.parse_args([str(tmp_path / "run"), "--to", "timm"])) == 0
     said = capsys.readouterr().out
     file = tmp_path / "run" / "export" / "timm" / "model.safetensors"
     assert said.startswith(f"wrote {file} and README.md beside it\n")
     assert "its stem for small images is no argument of the library" in said
     assert "model.maxpool = torch.nn.Identity()" in said
+
+
+def test_a_mistyped_kind_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command_parser(command).parse_args(["run", "--to", "onxx"])
+    assert "did you mean onnx?" in capsys.readouterr().err
