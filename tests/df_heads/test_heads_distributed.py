@@ -99,7 +99,10 @@ def check_gathering_equals_one_process() -> None:
 
 
 def check_batch_statistics_are_those_of_all_processes() -> None:
-    both: tuple[dict[str, Any], ...] = ({"form": "stable"}, {"form": "paper", "input_norm": "batch"})
+    both: tuple[dict[str, Any], ...] = (
+        {"form": "stable"},
+        {"form": "paper", "input_norm": "batch"},
+    )
     for options in both:
         for attention in MODES:
             assert_equals_one_process(

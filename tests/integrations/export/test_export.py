@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
 
+from df_heads.integrations.choices import EXPORTS
 from df_heads.integrations.command import export as command
 from df_heads.integrations.command.main import command_parser
 from df_heads.integrations.errors import InputError
