@@ -151,7 +151,8 @@ def load(results: ResultFolder) -> tuple[dict[str, Any], list[Sweep], Draws] | N
         }
         if content["schema"] != SCHEMA or any(len(found) != len(seeds) for found in draws.values()):
             raise ValueError("its sweeps are not complete")
-    except (KeyError, TypeError, ValueError) as error:
+        to_terminal(blocks_of(sweeps, draws))  # a number that is none shows only where it is used
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(
             f"{results.path / FILE} does not fit this version of the script ({error}); move it "
             "away and run again."

@@ -24,6 +24,8 @@ InputNorm = Literal["batch", "layer"]
 
 # Measured: 1 leaves VICReg and Barlow Twins at SGD 1.0 fewer dimensions, 0.3 is in between.
 STABLE_RESIDUAL_SCALE = 0.1
+# What half precision still holds.
+MOST_RESIDUAL_SCALE = 1e4
 
 _SMALL: Mapping[str, Any] = {"form": "paper", "hidden_dim": 128, "output_dim": 128, "num_heads": 8}
 _LARGE: Mapping[str, Any] = {"form": "paper", "hidden_dim": 256, "output_dim": 256, "num_heads": 16}
@@ -141,6 +143,10 @@ class TransformerProjectionHead(nn.Module):
             residual_scale = STABLE_RESIDUAL_SCALE if is_stable else 1.0
         check_switches(norm_first=norm_first)
         check_above_zero(residual_scale=residual_scale)
+        if residual_scale > MOST_RESIDUAL_SCALE:
+            raise ValueError(
+                f"residual_scale={residual_scale} must be at most {MOST_RESIDUAL_SCALE:g}."
+            )
         self.input_dim = input_dim
         self.hidden_dim = hidden_dim
         self.output_dim = output_dim
@@ -413,7 +419,7 @@ class FeedForwardProjectionHead(nn.Module):
                 single sample.
         """
         _check_features(x, self.input_dim, self.layers[0])
-        if self.batch_norm and self.training and x.shape[-2] == 1:
+        if self.batch_norm and len(self.layers) > 1 and self.training and x.shape[-2] == 1:
             raise ValueError(
                 "BatchNorm cannot train on a batch of 1 sample; use at least 2, eval(), or "
                 "batch_norm=False."

@@ -39,6 +39,12 @@ KINDS = {
     "test_bad_arguments": "bad arguments of heads, methods, losses, callbacks and augmentations",
     "test_bad_calls": "calls with features, labels, masks and images that do not fit",
     "test_a_checkpoint_with_wrong_fields": "checkpoints of the zoo with wrong fields",
+    "test_heads": "random heads on random batches: finite, and equivariant to permutations",
+    "test_arguments_of_heads": "random arguments of heads",
+    "test_features": "random tensors as features and masks",
+    "test_changed_results": "result files with a random change",
+    "test_any_bytes_as_a_checkpoint": "random bytes as a checkpoint",
+    "test_any_bytes_as_an_image": "random bytes as an image",
     "test_a_limit_on_the_size_of_files": "limits on the size of files",
     "test_out_dirs_that_cannot_be": "out dirs that cannot be",
 }

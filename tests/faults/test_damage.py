@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_results import ENVIRONMENT, FINGERPRINT
 from PIL import Image
@@ -26,7 +26,8 @@ from df_heads.integrations.files.pictures import open_rgb
 from df_heads.integrations.files.torch_files import DamagedFileError, write_torch
 
 DAMAGES = 50
-EXAMPLES = 200
+KINDS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
+EXAMPLES = 10_000 if "DF_HEADS_FAULTS" in os.environ else 50
 
 
 def flip_a_bit(content: bytes, draw: random.Random) -> bytes:
@@ -80,16 +81,18 @@ def test_whole_files_are_read(good: Path, tmp_path: Path) -> None:
     assert read_snapshot(tmp_path, 1)["weight"].tolist() == [1, 1]
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(content=st.binary(max_size=300))
-def test_any_bytes_as_a_checkpoint(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "last.ckpt").write_bytes(content)
-    with pytest.raises(DamagedFileError):
-        read_checkpoint(tmp_path / "last.ckpt")
+def test_any_bytes_as_a_checkpoint(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    @settings(max_examples=EXAMPLES, deadline=None, database=None)
+    @given(content=st.binary(max_size=300))
+    def check(content: bytes) -> None:
+        (tmp_path / "last.ckpt").write_bytes(content)
+        with pytest.raises(DamagedFileError):
+            read_checkpoint(tmp_path / "last.ckpt")
+
+    check()
+    record_property("count", EXAMPLES)
 
 
 TOKENS = 6
@@ -173,23 +176,26 @@ def _beginning(kind: str) -> bytes:
     return stream.getvalue()
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(
-    start=st.sampled_from([b"", *map(_beginning, ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF"))]),
-    kept=st.integers(0, 400),
-    rest=st.binary(max_size=100),
-)
-def test_any_bytes_as_an_image(start: bytes, kept: int, rest: bytes, tmp_path: Path) -> None:
+def test_any_bytes_as_an_image(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Either an RGB image or one sentence that names the file."""
     file = tmp_path / "x.png"
-    file.write_bytes(start[:kept] + rest)
-    said = ""
-    try:
-        assert open_rgb(file).mode == "RGB"
-    except InputError as error:
-        said = str(error)
-    assert not said or str(file) in said
+
+    @settings(max_examples=EXAMPLES, deadline=None, database=None)
+    @given(
+        start=st.sampled_from([b"", *map(_beginning, KINDS)]),
+        kept=st.integers(0, 400),
+        rest=st.binary(max_size=100),
+    )
+    def check(start: bytes, kept: int, rest: bytes) -> None:
+        file.write_bytes(start[:kept] + rest)
+        said = ""
+        try:
+            assert open_rgb(file).mode == "RGB"
+        except InputError as error:
+            said = str(error)
+        assert not said or str(file) in said
+
+    check()
+    record_property("count", EXAMPLES)

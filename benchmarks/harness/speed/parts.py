@@ -20,6 +20,7 @@ from df_heads.benchmarks.harness.speed.part_tables import (
 from df_heads.benchmarks.harness.speed.scaling_plot import draw_scaling
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.tables.blocks import Block
+from df_heads.benchmarks.harness.tables.text import to_terminal
 
 if TYPE_CHECKING:
     import torch
@@ -147,8 +148,10 @@ def stored_table(
             "same, or another --out-dir."
         )
     try:
-        return part.table(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        blocks = part.table(content)
+        to_terminal(blocks)  # a number that is none shows only where it is written
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(
             f"{file} is damaged ({error!r}); move it away to measure again."
         ) from error
+    return blocks
