@@ -48,6 +48,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
+def few_inodes(tmp_path: Path) -> Iterator[Path]:
+    """A file system for 16 files and folders; only root can mount one."""
+    yield from _mounted(tmp_path, "size=64m,nr_inodes=16")
+
+
+@pytest.fixture
 def other_disk(tmp_path: Path) -> Iterator[Path]:
     """Another file system than that of tmp_path; only root can mount one."""
     yield from _mounted(tmp_path, "size=256m")

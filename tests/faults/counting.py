@@ -46,6 +46,8 @@ KINDS = {
     "test_any_bytes_as_a_checkpoint": "random bytes as a checkpoint",
     "test_any_bytes_as_an_image": "random bytes as an image",
     "test_a_limit_on_the_size_of_files": "limits on the size of files",
+    "test_a_disk_without_inodes": "disks with room but no inodes",
+    "test_a_full_disk": "full disks",
     "test_out_dirs_that_cannot_be": "out dirs that cannot be",
 }
 

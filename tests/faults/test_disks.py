@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,31 @@ def test_a_full_disk(finished: Path, small_disk: Path, capsys: pytest.CaptureFix
     assert all(file.stat().st_size for file in kept.rglob("*.*") if "lock" not in file.name)
     # With room it goes on.
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    assert table2(kept, "--seeds", "0", "1") == 0
+
+
+def test_a_disk_without_inodes(
+    finished: Path, few_inodes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Room is left, but for no further file."""
+    kept = few_inodes / "runs"
+    kept.mkdir()
+    for file in finished.glob("*.*"):
+        shutil.copy(file, kept)
+    with suppress(OSError):
+        for number in range(16):
+            (few_inodes / f"taken{number}").touch()
+    before = state_of(kept)
+    for left in (0, 1, 3):  # at another place each time
+        if left:
+            (few_inodes / f"taken{left - 1}").unlink()
+        assert table2(kept, "--seeds", "0", "1") == 2
+        said = capsys.readouterr().err
+        assert "(No space left on device)" in said or "no space left on device; make room" in said
+        assert "Traceback" not in said
+        after = state_of(kept)
+        assert {name: after[name] for name in before} == before
+    subprocess.run(["mount", "-o", "remount,nr_inodes=1000", str(few_inodes)], check=True)
     assert table2(kept, "--seeds", "0", "1") == 0
 
 
