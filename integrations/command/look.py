@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 name = "look"
-help = "show what a trained model does with pictures: one HTML page that opens offline, and PNGs"
+help = "show what a trained model does with pictures, as one HTML page and PNGs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

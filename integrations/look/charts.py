@@ -10,6 +10,7 @@ Kind = Literal["main", "control", "level"]
 
 WIDTH, HEIGHT = 440, 280
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 46
+_STEPS = [m * 10**power for power in range(9) for m in (1, 2, 5)]
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,11 @@ class Chart:
 
     @property
     def x_ticks(self) -> list[int]:
-        """A few whole numbers, the first and the last among them."""
-        step = max(1, math.ceil((self.xs[-1] - self.xs[0]) / 6))
-        inner = [x for x in self.xs[:-1] if (x - self.xs[0]) % step == 0]
-        if len(inner) > 1 and self.xs[-1] - inner[-1] < 0.6 * step:
-            inner.pop()
-        return [*inner, self.xs[-1]]
+        """The first number, and round ones after it."""
+        first, last = self.xs[0], self.xs[-1]
+        step = next(s for s in _STEPS if s * 7 >= last - first)
+        round_ones = range(first // step * step + step, last + 1, step)
+        return [first, *(x for x in round_ones if x - first > step / 2)]
 
     @property
     def y_ticks(self) -> list[float]:

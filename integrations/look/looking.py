@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,7 +53,7 @@ def look_at(
         image_size: Side in pixels, where a checkpoint does not say it.
         num_heads: Attention heads, where a checkpoint does not say them.
         skip_unreadable: Leave out pictures that cannot be decoded instead of stopping.
-        say: Gets a sentence about what was skipped.
+        say: Gets a sentence about what was skipped, or takes long.
 
     Returns:
         The page.
@@ -80,6 +81,8 @@ def look_at(
     pictures_of = require_folder(subject, None if folder is None else Path(folder))
     target = subject.place if out is None else Path(out).expanduser()
     _refuse_strangers(target)
+    if find_spec("umap") is not None:
+        say("placing the pictures by UMAP, which compiles itself first: half a minute")
     gallery, features = _gallery(subject, pictures_of, most, clusters, skip_unreadable, say)
     page = build_page(subject, gallery, measure(gallery, features, subject.head))
     target.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const percent = (share) => (100 * share).toFixed(share < 0.1 ? 1 : 0) + " %";
+  const percent = (share) => (100 * share).toFixed(share < 0.1 ? 1 : 0) + "\u00a0%";
 
   const cells = document.querySelector(".cells");
   if (cells) {

@@ -21,7 +21,7 @@ class Page(HTMLParser):
         self._text: list[str] = []
         self._inside: list[str] = []
         self.feed(self.html)
-        self.text = re.sub(r"\s+", " ", " ".join(self._text))
+        self.text = re.sub(r"[ \n]+", " ", " ".join(self._text))
         data = re.search(r'id="data">(.*?)</script>', self.html, re.S)
         assert data is not None
         self.data: dict[str, Any] = json.loads(data[1])
