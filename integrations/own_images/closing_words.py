@@ -15,7 +15,7 @@ def closing_words(run: Run, folder: Path) -> list[str]:
         before, after = (
             in_words(found.metric, value) for value in (found.untrained, found.trained)
         )
-        lines.append(f"features  {after.strip()} after training, {before.strip()} before")
+        lines.append(f"features  {after} after training, {before} before")
         if found.trained < found.untrained:
             lines.append(
                 "          Training made the features worse. Train longer (--epochs), with "

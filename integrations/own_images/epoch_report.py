@@ -19,11 +19,13 @@ from df_heads.integrations.training_callbacks import TrainingCurve
 
 #: OnlineKNN's names, and what they are called in the curve and to the reader.
 COLUMNS = {"knn_accuracy": "knn", "rank_me": "rank_me"}
+#: Of a line about an epoch, up to the quality of the features, without the epochs' numbers.
+_WIDTH = len("epoch /  loss 0000000   ")
 
 
 def in_words(metric: str, value: float) -> str:
     """A number of the features as people read it: "kNN 71.5 %" or "RankMe 12.3"."""
-    return f"kNN {value:6.1%}" if metric == "knn" else f"RankMe {value:6.1f}"
+    return f"kNN {value:.1%}" if metric == "knn" else f"RankMe {value:.1f}"
 
 
 class EpochReport(Callback):
@@ -74,7 +76,8 @@ class EpochReport(Callback):
             features = extract_features(pl_module, chunks)
             name, self.untrained = measure_features(features, self.knn.labels, self.knn.k)
             self.metric = COLUMNS[name]
-            self.say(f"untrained{' ' * 20}{in_words(self.metric, self.untrained)}")
+            words = "untrained".ljust(_WIDTH + 2 * len(str(trainer.max_epochs)))
+            self.say(f"{words}{in_words(self.metric, self.untrained)}")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say and write this epoch."""
@@ -92,7 +95,7 @@ class EpochReport(Callback):
         width = len(str(trainer.max_epochs))
         self.say(
             f"epoch {epoch:{width}}/{trainer.max_epochs}  loss {row['train_loss']:7.4f}   "
-            f"{in_words(self.metric, history[epoch])}   "
+            f"{in_words(self.metric, history[epoch]):10}   "
             f"learning rate {row['learning_rate']:.2e}"
         )
         self._write_curve()

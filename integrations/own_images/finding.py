@@ -64,16 +64,16 @@ def find_pictures(folder: Path) -> FoundPictures:
     tests = [] if test is None else pictures_below(test)
     if test is None or not tests:
         return _found(folder, _innermost(train), files, names, 0)
-    test_names = _classes(_innermost(test), tests)
-    unknown = sorted(set(test_names) - set(names))
-    if unknown and names:
+    labelled_test = _root_of_classes(test, tests, names)
+    if names and labelled_test is None and (others := _classes(_innermost(test), tests)):
+        unknown = sorted(set(others) - set(names))[0]
         raise InputError(
-            f"{test} has the class {unknown[0]!r} that {train} lacks: both parts must have the "
-            "same classes."
+            f"{test} has the class {unknown!r} that {train} lacks: both parts must have the same "
+            "classes."
         )
-    if not names or not test_names:
+    if not names or labelled_test is None:
         return _found(folder, root, [*files, *tests], (), len(tests))
-    parts = ((_innermost(train), files), (_innermost(test), tests))
+    parts = ((_innermost(train), files), (labelled_test, tests))
     labels = [_label(file, part, names) for part, ours in parts for file in ours]
     return FoundPictures(folder, (*files, *tests), names, tuple(labels), len(tests))
 
@@ -111,6 +111,20 @@ def _classes(root: Path, files: Sequence[Path]) -> tuple[str, ...]:
     names = sorted({part[0] for part in parts if len(part) > 1})
     beside = any(len(part) == 1 for part in parts)
     return () if beside or len(names) < 2 else tuple(names)
+
+
+def _root_of_classes(folder: Path, files: Sequence[Path], names: tuple[str, ...]) -> Path | None:
+    """The folder, or one that it passes through, whose folders with pictures are classes of these.
+
+    A test part may lack classes, so that even a single folder in it can be one.
+    """
+    innermost = _innermost(folder)
+    through = [p for p in (innermost, *innermost.parents) if p.is_relative_to(folder)]
+    for root in reversed(through):
+        parts = [file.relative_to(root).parts for file in files]
+        if all(len(part) > 1 and part[0] in names for part in parts):
+            return root
+    return None
 
 
 def _label(file: Path, root: Path, names: tuple[str, ...]) -> int:

@@ -157,8 +157,8 @@ def train(
         if before.config.finished:
             say(f"{path} is finished: nothing to do. To train again choose another --out.")
             return before
+    model, batches = _build_method(recipe), _build_batches(recipe, pictures)
     loggers = _build_logger(logger, path)
-    model = _build_method(recipe)
     command = recipe.command(folder, path, skip_unreadable=skip_unreadable)
     for line in (*describe(pictures, preprocessing), *_describe_training(recipe, command)):
         say(line)
@@ -168,7 +168,9 @@ def train(
     try:
         with lock.acquire(timeout=0):
             run = write_config(path, config)
-            report = _fit(model, run, recipe, pictures, loggers, progress=progress, say=say)
+            report = _fit(
+                model, batches, run, recipe, pictures, loggers, progress=progress, say=say
+            )
             features = FeaturesConfig(
                 metric=report.metric,
                 pictures=len(report.knn.images) if report.knn.images is not None else 0,
@@ -186,6 +188,7 @@ def train(
 
 def _fit(
     model: Method,
+    batches: AugmentedImages,
     run: Run,
     recipe: Recipe,
     pictures: Pictures,
@@ -225,7 +228,7 @@ def _fit(
         # Ours does, by OrderOfRun.
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
         try:
-            trainer.fit(model, _batches(recipe, pictures), ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(model, batches, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # what Lightning makes of Ctrl+C
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
@@ -240,15 +243,23 @@ def _fit(
     return report
 
 
-def _batches(recipe: Recipe, pictures: Pictures) -> AugmentedImages:
+def _build_batches(recipe: Recipe, pictures: Pictures) -> AugmentedImages:
+    """The batches of views.
+
+    Raises:
+        InputError: If a setting of the views is out of its range.
+    """
     images = pictures.train_images
-    augment = SimCLRAugment(
-        recipe.image_size,
-        min_scale=recipe.min_scale,
-        cj_strength=recipe.color_jitter,
-        # The usual blur is for pictures of 224 pixels: see the CIFAR recipe of SimCLR.
-        gaussian_blur=0.5 if recipe.image_size > 64 else 0.0,
-    )
+    try:
+        augment = SimCLRAugment(
+            recipe.image_size,
+            min_scale=recipe.min_scale,
+            cj_strength=recipe.color_jitter,
+            # The usual blur is for pictures of 224 pixels: see the CIFAR recipe of SimCLR.
+            gaussian_blur=0.5 if recipe.image_size > 64 else 0.0,
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
     return AugmentedImages(
         images,
         np.zeros(len(images), dtype=np.int64),

@@ -1,4 +1,4 @@
-"""Folders of drawn pictures: four shapes, with colours, sizes, places and noise of their own."""
+"""Folders of drawn pictures: four shapes in colours, sizes, places and noise of their own."""
 
 import math
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def _corners(count: int, x: float, y: float, radii: tuple[float, ...], turn: flo
 
 SHAPES: dict[str, Callable[[float, float, float, float], Points]] = {
     "circle": lambda x, y, r, turn: _corners(48, x, y, (r,), turn),
-    "square": lambda x, y, r, turn: _corners(4, x, y, (r,), turn),
+    "square": lambda x, y, r, turn: _corners(4, x, y, (r,), turn + math.pi / 4),
     "star": lambda x, y, r, turn: _corners(10, x, y, (r, 0.4 * r), turn),
     "triangle": lambda x, y, r, turn: _corners(3, x, y, (r,), turn),
 }
@@ -36,7 +36,7 @@ def draw_shape(name: str, size: tuple[int, int], rng: np.random.Generator) -> Im
     radius = least * rng.uniform(0.25, 0.42)
     x, y = (side / 2 + least * rng.uniform(-0.08, 0.08) for side in size)
     image = Image.new("RGB", (2 * width, 2 * height), tuple(int(c) for c in ground))
-    corners = SHAPES[name](2 * x, 2 * y, 2 * radius, rng.uniform(0, 2 * math.pi))
+    corners = SHAPES[name](2 * x, 2 * y, 2 * radius, -math.pi / 2 + rng.uniform(-0.2, 0.2))
     ImageDraw.Draw(image).polygon(corners, fill=tuple(int(c) for c in colour))
     pixels = np.asarray(image.resize(size, Image.Resampling.BOX), dtype=np.float64)
     noisy = pixels + rng.normal(0, rng.uniform(2, 12), pixels.shape)
