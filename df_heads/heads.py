@@ -42,10 +42,11 @@ class TransformerProjectionHead(nn.Module):
     have: Linear, BatchNorm, ReLU, Linear. The blocks stand before the BatchNorm; the last layer of
     both their branches starts at zero and counts a tenth, so the blocks start as the identity and
     grow in. A BatchNorm before the first layer takes away what all features have in common; without
-    it the tokens of a fresh vision Transformer hardly differ for a LayerNorm. It trains with the optimiser and learning rate that the head it replaces trained
-    with, without clipping or warmup. "paper" is what the paper describes: post-norm blocks and
-    nothing else. It has no batch statistics, but its outputs become parallel within a few steps
-    where the gradient is not clipped or warmed up.
+    it the tokens of a fresh vision Transformer hardly differ for a LayerNorm. It trains with the
+    optimiser and learning rate that the head it replaces trained with, without clipping or warmup.
+    "paper" is what the paper describes: post-norm blocks and nothing else. It has no batch
+    statistics, but its outputs become parallel within a few steps where the gradient is not clipped
+    or warmed up.
 
     **The output for a sample depends on the rest of its batch.** Evaluate the features of the
     backbone, as the paper does, not the output of this head.

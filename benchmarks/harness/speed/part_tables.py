@@ -63,6 +63,27 @@ def _step_table(measured: Mapping[str, Any], *, epochs: bool) -> Table:
     return Table(headings, rows)
 
 
+def alarm_table(content: Mapping[str, Any]) -> list[Block]:
+    """What `measure_alarm` returns."""
+    rows: list[list[Cell]] = [
+        [name, Number(timing["median"], ".2f"), Range(timing["low"], timing["high"], ".2f")]
+        for name, timing in content["milliseconds"].items()
+    ]
+    share = 100 * content["share"]
+    return [
+        Paragraph(
+            f"{content['backbone']} with {content['head']}, {content['batch_size']} images of "
+            f"32 x 32, {content['precision']}. Median of {content['repeats']}, taken in turn."
+        ),
+        Table(["", "ms", "range"], rows),
+        Paragraph(
+            f"The alarm looks at each of the first {content['first_steps']} steps, {share:.2f} % "
+            f"of one, and then at every {content['every']}th: {share / content['every']:.3f} % of "
+            "the training."
+        ),
+    ]
+
+
 def head_table(content: dict[str, Any]) -> list[Block]:
     """What `measure_head` returns."""
     times: list[list[Cell]] = [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
 from df_heads.benchmarks.harness.speed.part_tables import (
+    alarm_table,
     head_table,
     loss_table,
     scaling_table,
@@ -55,6 +56,16 @@ def _steps(args: argparse.Namespace, device: "torch.device") -> dict[str, Any]:
     return measure_steps(setup, args.heads, repeats=args.step_repeats, steps=args.steps)
 
 
+def _alarm(args: argparse.Namespace, device: "torch.device") -> dict[str, Any]:
+    from df_heads.benchmarks.harness.speed.alarm_speed import measure_alarm
+    from df_heads.benchmarks.harness.speed.step_rows import Setup
+
+    setup = Setup(
+        args.backbone, args.heads[-1], args.batch_size, device, args.precision, args.workers
+    )
+    return measure_alarm(setup, repeats=args.step_repeats)
+
+
 def _head(args: argparse.Namespace, device: "torch.device") -> dict[str, Any]:
     from df_heads.benchmarks.harness.speed.head_speed import measure_head
 
@@ -95,6 +106,12 @@ PARTS: Mapping[str, Part] = {
         ("backbone", "heads", "batch_size", "precision", "step_repeats", "steps"),
         _steps,
         steps_table,
+    ),
+    "alarm": Part(
+        "what the alarm for collapsed outputs costs of a step",
+        ("backbone", "heads", "batch_size", "precision", "step_repeats"),
+        _alarm,
+        alarm_table,
     ),
     "head": Part(
         "the head alone against its peers, and its memory",
