@@ -12,6 +12,7 @@ from df_heads import TransformerProjectionHead, build_head
 from df_heads.integrations.errors import InputError
 
 _FIRST_QKV = "blocks.0.attention.to_qkv.weight"
+_COSINE_SCALE = "blocks.0.attention.cosine_scale"
 _TEACHER = re.compile(r"momentum|teacher|target|ema|key_encoder")
 _HEAD = re.compile(r"(^|\.)(projection_head|projector|student_head|head)\.")
 #: The class's own width of an attention head.
@@ -66,11 +67,12 @@ def find_head(
     try:
         if isinstance(name, str):
             width = weights["input.weight"].shape[1]
-            module = build_head(name, width, **(settings.get("head_options") or {}))
-            assert isinstance(module, TransformerProjectionHead)
+            unsaid = build_head(name, width, **(settings.get("head_options") or {})).options
         else:
             name = prefixes[0].rstrip(".")
-            module = TransformerProjectionHead(**_options(weights, num_heads, notes, file))
+            unsaid = _assumed(weights, num_heads, notes, file)
+        # The weights come first: a preset may have changed since they were written.
+        module = TransformerProjectionHead(**{**unsaid, **_told(weights, unsaid["num_heads"])})
         module.load_state_dict(weights)
     except InputError:
         raise
@@ -82,15 +84,14 @@ def find_head(
     return FoundHead(module.eval(), f"{name}, {len(module.blocks)} blocks", notes)
 
 
-def _options(
+def _assumed(
     weights: Mapping[str, Tensor], num_heads: int | None, notes: list[str], file: Path
 ) -> dict[str, Any]:
-    hidden, width = weights["input.weight"].shape
-    is_tied = "blocks.0.attention.cosine_scale" in weights
+    """What is in no weight: how many attention heads there are, and whether they are a control."""
+    if _COSINE_SCALE in weights:
+        return {"num_heads": len(weights[_COSINE_SCALE]), "attention": "tied"}
     inner = weights["blocks.0.attention.to_out.weight"].shape[1]
-    if is_tied:
-        num_heads = len(weights["blocks.0.attention.cosine_scale"])
-    elif num_heads is None:
+    if num_heads is None:
         num_heads = inner // _HEAD_DIM
         notes.append(
             f"How many attention heads share the width of {inner} is not in the file: {num_heads} "
@@ -101,25 +102,28 @@ def _options(
             f"the attention of {file} is {inner} wide, which {num_heads} heads cannot share; give "
             "--num-heads."
         )
-    if not is_tied:
-        notes.append(
-            "The kind of attention is not in the file: softmax is taken, not a control such as "
-            "attention off."
-        )
+    notes.append(
+        "The kind of attention is not in the file: softmax is taken, not a control such as "
+        "attention off."
+    )
+    return {"num_heads": num_heads, "attention": "softmax"}
+
+
+def _told(weights: Mapping[str, Tensor], num_heads: int) -> dict[str, Any]:
+    """What the weights tell of a head by their names and shapes."""
+    hidden, width = weights["input.weight"].shape
     is_stable = "norm.running_mean" in weights
     return {
         "input_dim": width,
         "hidden_dim": hidden,
         "output_dim": len(weights["output.weight"]) if "output.weight" in weights else hidden,
         "num_layers": len({key.split(".")[1] for key in weights if key.startswith("blocks.")}),
-        "num_heads": num_heads,
-        "head_dim": inner // num_heads,
+        "head_dim": weights["blocks.0.attention.to_out.weight"].shape[1] // num_heads,
         # The head rounds mlp_ratio * hidden_dim down; the half keeps that exact.
         "mlp_ratio": (len(weights["blocks.0.mlp.0.weight"]) + 0.5) / hidden,
         "form": "stable" if is_stable else "paper",
         "norm_first": is_stable or "norm.weight" in weights,
         "input_norm": _input_norm(weights),
-        "attention": "tied" if is_tied else "softmax",
     }
 
 
