@@ -62,7 +62,7 @@ def _report(arguments: Sequence[str]) -> int:
     return _script(main, arguments)
 
 
-def _script(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+def _script(main: Callable[[Sequence[str] | None], int], arguments: Sequence[str]) -> int:
     from df_heads.benchmarks.harness.plan.flags import run_script
 
     return run_script(main, arguments)

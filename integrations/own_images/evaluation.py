@@ -131,7 +131,7 @@ def untrained_backbone(run: Run) -> nn.Module:
 
 def _features(backbone: nn.Module, pictures: Pictures, preprocessing: Preprocessing) -> Tensor:
     images = torch.from_numpy(pictures.images)
-    return extract_features(backbone, (preprocessing(part) for part in images.split(CHUNK)))
+    return extract_features(backbone, (preprocessing(part) for part in torch.split(images, CHUNK)))
 
 
 def _measure(features: Tensor, pictures: Pictures) -> dict[str, float]:
@@ -142,10 +142,11 @@ def _measure(features: Tensor, pictures: Pictures) -> dict[str, float]:
         }
     held, labels = torch.from_numpy(pictures.held_out), torch.from_numpy(pictures.labels)
     bank, queries = (features[~held], labels[~held]), (features[held], labels[held])
-    if len(queries[0]) < 2 or len(bank[1].unique()) < 2:
+    classes = len(torch.unique(bank[1]))
+    if len(queries[0]) < 2 or classes < 2:
         raise InputError(
             f"{pictures.found.folder} leaves {len(queries[0])} pictures held out and "
-            f"{len(bank[1].unique())} class(es) among the others; at least 2 of each are needed: "
+            f"{classes} class(es) among the others; at least 2 of each are needed: "
             "give more pictures."
         )
     k = min(NEIGHBORS, len(bank[0]))

@@ -132,7 +132,7 @@ def train(
     """
     folder = Path(folder).expanduser()
     path = OUT / folder.resolve().name if out is None else Path(out).expanduser()
-    given = {
+    given: dict[str, Any] = {
         **{"method": method, "head": head, "backbone": backbone, "stem": stem},
         **{"pretrained": pretrained, "optimizer": optimizer, "learning_rate": learning_rate},
         **{"weight_decay": weight_decay, "epochs": epochs, "batch_size": batch_size},
