@@ -38,7 +38,7 @@ def model_card(trained: Trained, target: Target, file: str, difference: float) -
         if images.classes
         else "no labels"
     )
-    arguments = ", ".join(f"`{k}={v!r}`" for k, v in trained.arguments.items()) or "none"
+    arguments = ", ".join(f"`{k}={v!r}`" for k, v in trained.arguments.items()) or "nothing"
     return f"""\
 ---
 library_name: {target.library}

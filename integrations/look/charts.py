@@ -10,6 +10,7 @@ Kind = Literal["main", "control", "level"]
 
 WIDTH, HEIGHT = 440, 280
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 46
+_MOST_DOTS = 40
 _STEPS = [m * 10**power for power in range(9) for m in (1, 2, 5)]
 
 
@@ -71,6 +72,11 @@ class Chart:
         )
 
     @property
+    def has_dots(self) -> bool:
+        """Whether the points are few enough to be told apart."""
+        return len(self.xs) <= _MOST_DOTS
+
+    @property
     def x_ticks(self) -> list[int]:
         """The first number, and round ones after it."""
         first, last = self.xs[0], self.xs[-1]
@@ -130,7 +136,7 @@ def svg(chart: Chart) -> str:
         for run in chart.runs(line):
             points = " ".join(f"{x:.1f},{y:.1f}" for x, y in run)
             parts.append(f'<polyline class="{line.kind}" points="{points}"/>')
-            if line.kind == "main" and len(chart.xs) <= 40:
+            if line.kind == "main" and chart.has_dots:
                 parts += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in run]
     return "".join([*parts, "</svg>"])
 

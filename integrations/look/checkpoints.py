@@ -68,7 +68,7 @@ def subject_of_checkpoint(
         place=file.with_name(f"{file.stem}-look"),
         facts=[
             ("checkpoint", file.name),
-            *([("epoch", str(content["epoch"] + 1))] if "epoch" in content else []),
+            *([("step", str(content["global_step"]))] if "global_step" in content else []),
             ("backbone", f"{body.name}, stem {body.stem}"),
             ("head", head.title),
             ("resize", str(preprocessing)),

@@ -147,7 +147,7 @@ def chart_figure(chart: Chart, factor: int = 2) -> Image.Image:
         for run in chart.runs(line):
             points = [at(x, y) for x, y in run]
             draw.line(points, fill=color, width=width, joint="curve")
-            if line.kind == "main":
+            if line.kind == "main" and chart.has_dots:
                 for px, py in points:
                     draw.ellipse([px - 6, py - 6, px + 6, py + 6], fill=color)
         y = HEIGHT + 20 * number + 4

@@ -64,10 +64,12 @@ def find_head(
     }
     name = settings.get("head")
     notes: list[str] = []
+    unsaid: dict[str, Any]
     try:
         if isinstance(name, str):
             width = weights["input.weight"].shape[1]
-            unsaid = build_head(name, width, **(settings.get("head_options") or {})).options
+            named: Any = build_head(name, width, **(settings.get("head_options") or {}))
+            unsaid = dict(named.options)
         else:
             name = prefixes[0].rstrip(".")
             unsaid = _assumed(weights, num_heads, notes, file)

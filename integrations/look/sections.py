@@ -1,5 +1,6 @@
 """The sections of the page, as HTML."""
 
+import re
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -9,6 +10,9 @@ from df_heads.integrations.look.gallery import Gallery
 from df_heads.integrations.look.measured import Attention, Measured, Row
 from df_heads.integrations.look.subject import Subject
 
+_FLAG = re.compile(r"--[\w-]+")
+#: Pictures whose share of all attention is told.
+_FAVOURITES = 3
 #: More names than this are not listed under the map.
 _MOST_NAMES = 20
 #: A share within this of the even one is no choice.
@@ -32,8 +36,13 @@ def notes(texts: Sequence[str]) -> str:
 
 def facts(subject: Subject) -> str:
     """What is looked at."""
-    rows = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in subject.facts)
+    rows = "".join(f"<dt>{escape(k)}</dt><dd>{_whole_flags(v)}</dd>" for k, v in subject.facts)
     return section("model", "The model", f"<dl>{rows}</dl>", notes(subject.notes))
+
+
+def _whole_flags(text: str) -> str:
+    """Text as HTML in which no line ends within the name of a flag."""
+    return _FLAG.sub(r'<span class="word">\g<0></span>', escape(text))
 
 
 def attention_map(gallery: Gallery, attention: Attention) -> str:
@@ -104,7 +113,8 @@ def most_attended(gallery: Gallery, attention: Attention, thumbs: dict[int, str]
         paragraph(
             f"Left a picture, beside it the others that it gives most of its attention to in layer "
             f"{attention.sharpest + 1}, where attention is farthest from even, with their share. "
-            f"Evenly shared each would get {_percent(1 / len(attention.batch))}."
+            f"Evenly shared each would get {_percent(1 / len(attention.batch))}. "
+            f"{_favourites(attention)}"
         ),
         _rows(gallery, attention.rows, thumbs, "gets", _percent),
     )
@@ -167,6 +177,17 @@ def charts(anchor: str, title: str, texts: Sequence[str], found: Sequence[Chart]
         for chart in found
     )
     return section(anchor, title, *map(paragraph, texts), f'<div class="two">{figures}</div>')
+
+
+def _favourites(attention: Attention) -> str:
+    """Whether all attend to the same few."""
+    received = attention.maps[attention.sharpest].mean(dim=0)
+    count = min(_FAVOURITES, len(received))
+    share = float(received.topk(count).values.sum())
+    return (
+        f"The {count} pictures that are attended to most get {_percent(share)} of all attention; "
+        f"evenly shared it would be {_percent(count / len(received))}."
+    )
 
 
 def _evenness(attention: Attention) -> str:

@@ -47,7 +47,7 @@ def test_checkpoints_of_ours_say_what_they_are(method: Any, tmp_path: Path) -> N
     assert found.head is not None
     same(found.head, model.projection_head, 5, model.projection_head.input_dim)
     assert found.preprocessing.image_size == 48
-    assert ("epoch", "1") in found.facts
+    assert ("step", "0") in found.facts
     assert len(found.notes) == 1
 
 
