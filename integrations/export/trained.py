@@ -51,7 +51,8 @@ class Trained:
             run=run,
             backbone=backbone,
             preprocessing=preprocessing,
-            architecture=architecture(config.name),
+            # Without the tag of pretrained weights, which stand in the file.
+            architecture=architecture(config.name).partition(".")[0],
             arguments=arguments,
             has_small_stem=stem == "small" and "patch_size" not in arguments,
         )

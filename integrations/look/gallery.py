@@ -55,6 +55,11 @@ class Gallery:
         name = self.names[index]
         return f"{name} ({self.group_of(index)})" if self.has_classes else name
 
+    @property
+    def pairable(self) -> int:
+        """How many groups have two pictures or more."""
+        return int((torch.bincount(self.groups) > 1).sum())
+
     def spread(self, most: int, least_of_each: int = 1) -> list[int]:
         """At most so many pictures, in turn from every group, the held out ones first.
 

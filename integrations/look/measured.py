@@ -1,6 +1,7 @@
 """Everything that the page shows, as numbers."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from df_heads import TransformerProjectionHead
 from df_heads.evaluation import nearest_neighbors
-from df_heads.fusion import FusionSummary, attention_entropy, measure_fusion, record_attention
+from df_heads.fusion import attention_entropy, record_attention, same_class_mass
 from df_heads.fusion._undisturbed import undisturbed
 from df_heads.integrations.look.gallery import Gallery
 from df_heads.integrations.look.plane import in_the_plane
@@ -17,6 +18,8 @@ from df_heads.integrations.look.plane import in_the_plane
 MAP_PICTURES = 24
 #: Pictures of the measures over depth.
 MEASURED_PICTURES = 256
+# Two classes of two pictures.
+_LEAST_FOR_CLASSES = 4
 #: Rows of neighbours, and pictures in each.
 ROWS, IN_A_ROW = 8, 5
 Row = tuple[int, list[tuple[int, float]]]
@@ -32,8 +35,8 @@ class Depth:
         uniform: Of attention that chooses nobody.
     """
 
-    trained: list[float | None]
-    untrained: list[float | None]
+    trained: Sequence[float | None]
+    untrained: Sequence[float | None]
     uniform: float
 
 
@@ -47,7 +50,8 @@ class Attention:
         sharpest: The layer that is farthest from uniform, from 0.
         rows: What some pictures attend to most, others only, in that layer.
         entropy: Of the rows, over depth, in nats.
-        same_class: Share of the attention on others of the own class; None without classes.
+        same_class: Share of the attention on others of the own class; None without two classes
+            of two pictures.
         tokens: Pictures that the two were measured on.
     """
 
@@ -106,10 +110,10 @@ def measure(gallery: Gallery, features: Tensor, head: TransformerProjectionHead 
 
 def _attention(gallery: Gallery, features: Tensor, head: TransformerProjectionHead) -> Attention:
     limit = head.sequence_length or len(gallery)
-    batch = gallery.spread(min(MAP_PICTURES, limit), least_of_each=2)
-    with undisturbed(head), record_attention(head) as recorded:
-        head(features[batch])
-    maps = [recorded[layer][0].mean(dim=0) for layer in recorded]
+    has_classes = gallery.has_classes and gallery.pairable >= 2 and limit >= _LEAST_FOR_CLASSES
+    least = 2 if has_classes else 1
+    batch = gallery.spread(min(MAP_PICTURES, limit), least_of_each=least)
+    maps = [weights.mean(dim=0) for weights in _weights(head, features[batch])]
     sharpest = min(range(len(maps)), key=lambda layer: float(attention_entropy(maps[layer])))
     others = maps[sharpest].clone().fill_diagonal_(-math.inf)
     most = others.topk(min(IN_A_ROW, len(batch) - 1), dim=1)
@@ -127,24 +131,31 @@ def _attention(gallery: Gallery, features: Tensor, head: TransformerProjectionHe
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         fresh = TransformerProjectionHead(**head.options).eval()
-    many = gallery.spread(min(MEASURED_PICTURES, limit), least_of_each=2)
-    groups = gallery.groups[many]
-    if len(torch.unique(groups)) < 2:  # one cluster: measures of classes are not shown
-        groups = torch.arange(len(many)) % 2
-    ours, theirs = (measure_fusion(h, features[many], groups) for h in (head, fresh))
+    many = gallery.spread(min(MEASURED_PICTURES, limit), least_of_each=least)
+    ours, theirs = (_weights(one, features[many]) for one in (head, fresh))
     entropy = Depth(_entropies(ours), _entropies(theirs), math.log(len(many)))
-    same = Depth(_masses(ours), _masses(theirs), ours.chance) if gallery.has_classes else None
+    same = None
+    if has_classes:
+        labels = gallery.groups[many]
+        chance = same_class_mass(torch.ones(len(many), len(many)), labels).chance
+        trained, untrained = ([_mass(m, labels) for m in found] for found in (ours, theirs))
+        same = Depth(trained, untrained, chance)
     return Attention(batch, maps, sharpest, rows, entropy, same, len(many))
 
 
-def _entropies(summary: FusionSummary) -> list[float | None]:
-    return [_mean(layer.entropy) for layer in summary.layers]
+def _weights(head: TransformerProjectionHead, features: Tensor) -> list[Tensor]:
+    """The attention (heads, N, N) of every layer over one batch (N, D)."""
+    with undisturbed(head), record_attention(head) as recorded:
+        head(features)
+    return [weights[0] for weights in recorded.values()]
 
 
-def _masses(summary: FusionSummary) -> list[float | None]:
-    return [_mean(layer.same_class_mass) for layer in summary.layers]
+def _entropies(layers: Sequence[Tensor]) -> list[float]:
+    """Mean over the attention heads, layer by layer."""
+    return [float(attention_entropy(weights).mean()) for weights in layers]
 
 
-def _mean(values: list[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return sum(defined) / len(defined) if defined else None
+def _mass(weights: Tensor, labels: Tensor) -> float | None:
+    """Share on others of the class, mean over the heads; None where nobody attends to others."""
+    mass = float(same_class_mass(weights, labels).others.nanmean())
+    return None if math.isnan(mass) else mass

@@ -122,7 +122,8 @@ def _depth_texts(gallery: Gallery, attention: Attention) -> list[str]:
     same = attention.same_class
     if same is None:
         texts.append(
-            "Without classes there is no share on the same class to show; class folders give one."
+            "Without two classes of two pictures or more there is no share on the same class to "
+            "show; class folders give one."
         )
         return texts
     defined = [(v, i) for i, v in enumerate(same.trained) if v is not None]

@@ -111,9 +111,27 @@ def test_pictures_without_classes_are_clustered(run: Run, shapes: Path, tmp_path
     assert "cluster 3" in page.text
     assert "cluster 4" not in page.text
     assert "There are no classes, so it is for your eyes to judge them." in page.text
-    assert "Without classes there is no share on the same class to show" in page.text
+    assert "Without two classes of two pictures or more there is no share" in page.text
     assert len(page.data["titles"]) == 20
     assert not (tmp_path / "page" / "fusion-same-class.png").exists()
+
+
+def test_a_handful_of_pictures_and_a_head_that_sees_few(shapes: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    for number, file in enumerate(sorted(shapes.rglob("*.png"))[::6]):
+        shutil.copy(file, few / f"{number}.png")
+    for length in (None, 3, 1):
+        made = make_run(tmp_path / f"run-{length}", head_options={"sequence_length": length})
+        page = Page(look_at(made.path, few))
+        assert len(page.data["maps"][0]) == (length or 4)
+        assert "pictures of no classes" in page.text
+
+
+def test_attention_off_has_nothing_to_fuse(shapes: Path, tmp_path: Path) -> None:
+    made = make_run(tmp_path / "run", head="transformer-stable-self")
+    text = Page(look_at(made.path, shapes)).text
+    assert "pictures attend to themselves only, so nothing can fuse" in text
 
 
 def test_a_feedforward_head_is_said_to_show_no_attention(shapes: Path, tmp_path: Path) -> None:
