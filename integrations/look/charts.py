@@ -80,7 +80,7 @@ class Chart:
     def x_ticks(self) -> list[int]:
         """The first number, and round ones after it."""
         first, last = self.xs[0], self.xs[-1]
-        step = next(s for s in _STEPS if s * 7 >= last - first)
+        step = next(s for s in _STEPS if s * 5 >= last - first)
         round_ones = range(first // step * step + step, last + 1, step)
         return [first, *(x for x in round_ones if x - first > step / 2)]
 
