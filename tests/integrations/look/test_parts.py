@@ -78,7 +78,7 @@ def test_a_chart_has_gaps_where_there_is_no_number() -> None:
     line = Line("a", [1.0, None, float("nan"), 2.0])
     chart = Chart("a", "<title>", "x", "y", xs, [line, level("b", 0.0, xs)], from_zero=True)
     assert [len(run) for run in chart.runs(line)] == [1, 1]
-    assert chart.range == (0.0, pytest.approx(2.24))
+    assert chart.range == pytest.approx((0.0, 2.24))
     assert 'aria-label="&lt;title&gt;"' in svg(chart)
     flat = Chart("a", "b", "x", "y", xs, [Line("a", [0.0] * 4)], from_zero=True)
     assert flat.range == (0.0, 1.0)
