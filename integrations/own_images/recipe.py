@@ -25,7 +25,7 @@ from df_heads.integrations.errors import InputError
 from df_heads.presets import DEFAULT_HEAD
 
 #: Measured on 200 drawn pictures of 4 shapes, see docs/own-images.md.
-CPU_BACKBONE, CPU_SIZE, CPU_STEPS = "test_resnet", 32, 750
+CPU_BACKBONE, CPU_SIZE, CPU_STEPS = "test_resnet", 32, 400
 GPU_BACKBONE, GPU_SIZE, GPU_STEPS = "resnet18", 96, 10_000
 #: Peak learning rate of each optimiser at 256 pictures a batch or below it, see fit_recipe.
 LEARNING_RATES: Mapping[Optimizer, float] = {"adamw": 3e-3, "sgd": 0.3, "lars": 0.3}

@@ -27,12 +27,10 @@ SHAPES: dict[str, Callable[[float, float, float, float], Points]] = {
 
 
 def draw_shape(name: str, size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
-    """One picture, (width, height) pixels."""
+    """One picture, (width, height) pixels: a shape on paper."""
     width, height = size
     least = min(size)
-    ground, colour = rng.integers(0, 256, (2, 3))
-    while np.abs(ground - colour).sum() < 200:
-        colour = rng.integers(0, 256, 3)
+    ground, colour = rng.integers(220, 256, 3), rng.integers(0, 200, 3)
     radius = least * rng.uniform(0.25, 0.42)
     x, y = (side / 2 + least * rng.uniform(-0.08, 0.08) for side in size)
     image = Image.new("RGB", (2 * width, 2 * height), tuple(int(c) for c in ground))
