@@ -1,5 +1,4 @@
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -60,7 +59,7 @@ def test_what_training_made_worse_is_named() -> None:
 
 
 def test_what_cannot_be_evaluated(
-    trained: Trained, shapes: Path, tmp_path: Path, tiny_train: Callable[..., Run]
+    trained: Trained, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, _ = trained
     with pytest.raises(InputError, match="there is no run folder"):
@@ -77,7 +76,12 @@ def test_what_cannot_be_evaluated(
     shutil.copy(shapes / "star" / "010.png", tmp_path / "split" / "test" / "star")
     with pytest.raises(InputError, match="1 pictures held out"):
         evaluate(run, tmp_path / "split")
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError("the hub cannot be reached")
+
+    monkeypatch.setattr("df_heads.integrations.own_images.evaluation.build_backbone", unreachable)
     recipe = {**run.config.recipe, "pretrained": True}
     pretrained = Run(run.path, msgspec.structs.replace(run.config, recipe=recipe))
-    with pytest.raises(InputError, match="cannot be loaded"):
+    with pytest.raises(InputError, match="resnet cannot be loaded .the hub"):
         evaluate(pretrained, shapes)
