@@ -46,7 +46,7 @@ def test_the_commands_of_the_page_lead_from_pictures_to_a_better_backbone(tmp_pa
         done = subprocess.run(
             [sys.executable, "-m", "df_heads.integrations.command.main", *words],
             cwd=tmp_path,
-            env={**os.environ, "OMP_NUM_THREADS": "2"},
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
             timeout=600,
