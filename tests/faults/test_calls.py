@@ -113,8 +113,14 @@ for _method, _own in OWN.items():
     ARGUMENTS[_method] = {**(SHARED if _method is SimCLR else {}), **_own}
     GIVEN[_method] = {"backbone": "test_resnet", "image_size": 16}
 
+
+def in_words(value: Any) -> str:
+    """The same in every process, as pytest-xdist compares names: a tensor's numbers are drawn."""
+    return type(value).__name__ if isinstance(value, torch.Tensor) else str(value)
+
+
 CASES = [
-    pytest.param(build, name, value, id=f"{build.__name__}-{name}-{value}")
+    pytest.param(build, name, value, id=f"{build.__name__}-{name}-{in_words(value)}")
     for build, arguments in ARGUMENTS.items()
     for name, values in arguments.items()
     for value in values
