@@ -53,7 +53,7 @@ def tally(record: Count, check: Callable[[], Any]) -> None:
 seen: list[None] = []
 
 SIZES = st.integers(1, 9)
-OPTIONS = st.fixed_dictionaries(
+OPTIONS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         **dict.fromkeys(("input_dim", "hidden_dim", "output_dim"), SIZES),
         **{"num_layers": st.integers(1, 3), "num_heads": st.integers(1, 3), "head_dim": SIZES},
@@ -99,7 +99,7 @@ def test_heads(record_property: Count) -> None:
         train=st.booleans(),
     )
     def check(
-        head: nn.Module,
+        head: Any,
         seed: int,
         sequences: int | None,
         length: int,
@@ -110,7 +110,8 @@ def test_heads(record_property: Count) -> None:
         seen.append(None)
         draw = torch.Generator().manual_seed(seed)
         shape = (length,) if sequences is None else (sequences, length)
-        x = scale * torch.randn(*shape, head.input_dim, generator=draw, dtype=torch.float64)
+        size = (*shape, head.input_dim)
+        x = scale * torch.randn(size, generator=draw, dtype=torch.float64)
         head.double().train(train)
         options: dict[str, Any] = {}
         if masked and isinstance(head, TransformerProjectionHead):
@@ -213,7 +214,7 @@ JSON = st.recursive(
 )
 
 
-def mutated(content: Any, draw: st.DrawFn) -> Any:
+def mutated(content: Any, draw: Callable[[st.SearchStrategy[Any]], Any]) -> Any:
     """The content with one thing in it removed or replaced."""
     content = copy.deepcopy(content)
     place = content
@@ -275,12 +276,16 @@ def made(folder: Path) -> Path:
     return file
 
 
+def stored_speed(part: str) -> Path:
+    return next(STORED.rglob(f"speed-{part}-*.json"))
+
+
 READERS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Path]]] = {
     "result": (read_result, made),
     "trials": (read_trials, lambda _: next(STORED.glob("*/trials-simclr-test_resnet-stable.json"))),
     "theory": (read_theory, lambda _: next(STORED.glob("*/theory.json"))),
     **{
-        part: (read_speed, lambda _, part=part: next(STORED.rglob(f"speed-{part}-*.json")))
+        part: (read_speed, lambda _, part=part: stored_speed(part))  # type: ignore[misc]
         for part in PARTS
     },
 }

@@ -66,7 +66,7 @@ class Digits(Dataset[Any]):
 def here(original: Any, **fixed: Any) -> Any:
     """The class with some arguments given, whatever the script says."""
 
-    class Here(original):  # type: ignore[misc]
+    class Here(original):
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **{**options, **fixed})
 
@@ -75,10 +75,8 @@ def here(original: Any, **fixed: Any) -> Any:
 
 def prepare(steps: int, losses: list[float], *, small: bool) -> None:
     """Data, machine and length."""
-    torchvision.datasets.CIFAR10 = torchvision.datasets.VOCDetection = Digits
     batch = {"batch_size": SMALL_BATCH} if small else {}
-    torch.utils.data.DataLoader = here(DataLoader, num_workers=0, **batch)
-    pl.Trainer = here(
+    trainer = here(
         pl.Trainer,
         accelerator="cpu",
         devices=1,
@@ -90,13 +88,21 @@ def prepare(steps: int, losses: list[float], *, small: bool) -> None:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    loader = here(DataLoader, num_workers=0, **batch)
+    for place, name, stand_in in (
+        (torchvision.datasets, "CIFAR10", Digits),
+        (torchvision.datasets, "VOCDetection", Digits),
+        (torch.utils.data, "DataLoader", loader),
+        (pl, "Trainer", trainer),
+    ):
+        setattr(place, name, stand_in)
     backward = Tensor.backward
 
     def counted(loss: Tensor, *args: Any, **options: Any) -> None:
         losses.append(loss.item())
         if len(losses) == steps:
             raise EnoughError
-        backward(loss, *args, **options)  # type: ignore[no-untyped-call]
+        backward(loss, *args, **options)
 
     Tensor.backward = counted  # type: ignore[assignment, method-assign]
 
