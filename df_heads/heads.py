@@ -15,8 +15,10 @@ from df_heads._finite import (
     check_number,
     check_switches,
 )
+from df_heads._head_inputs import check_features, check_mask
 from df_heads.attention import AttentionMode, BatchAttention
 from df_heads.batch_norm import SequenceBatchNorm
+from df_heads.block import TransformerBlock
 from df_heads.gathering import Peers, meet_peers, process_count, refuse_peers
 
 Form = Literal["stable", "paper"]
@@ -242,8 +244,8 @@ class TransformerProjectionHead(nn.Module):
         if self.gather_distributed and process_count() > 1:
             peers = self._meet_peers(x, attn_mask)
         else:
-            _check_features(x, self.input_dim, self.input)
-            _check_mask(attn_mask, x, columns=x.shape[-2])
+            check_features(x, self.input_dim, self.input)
+            check_mask(attn_mask, x, columns=x.shape[-2])
         attended = peers
         if peers is not None and self.attention == "self":
             # No token sees another, so there is nothing to attend to.
@@ -258,87 +260,12 @@ class TransformerProjectionHead(nn.Module):
 
     def _meet_peers(self, x: Tensor, attn_mask: Tensor | None) -> Peers:
         try:
-            _check_features(x, self.input_dim, self.input)
-            _check_mask(attn_mask, x, columns=None)
+            check_features(x, self.input_dim, self.input)
+            check_mask(attn_mask, x, columns=None)
         except (TypeError, ValueError):
             refuse_peers(x.device)
             raise
         return meet_peers(x if x.dim() == 3 else x.unsqueeze(0), attn_mask)
-
-
-class TransformerBlock(nn.Module):
-    """Attention, then a position-wise feed-forward network, post- or pre-norm.
-
-    Args:
-        dim: Width of the tokens.
-        mlp_dim: Inner width of the feed-forward network.
-        attention: The attention layer.
-        dropout: Probability of dropping a value after the attention, the GELU and the second
-            linear layer, as in torch.nn.TransformerEncoderLayer.
-        norm_first: See TransformerProjectionHead.
-        residual_scale: See TransformerProjectionHead.
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        mlp_dim: int,
-        attention: BatchAttention,
-        *,
-        dropout: float = 0.0,
-        norm_first: bool = False,
-        residual_scale: float = 1.0,
-    ) -> None:
-        super().__init__()
-        self.norm_first = norm_first
-        self.residual_scale = residual_scale
-        self.attention = attention
-        self.attention_norm = nn.LayerNorm(dim)
-        self.mlp = nn.Sequential(
-            nn.Linear(dim, mlp_dim),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(mlp_dim, dim),
-            nn.Dropout(dropout),
-        )
-        self.mlp_norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
-
-    def start_as_identity(self) -> None:
-        """Set the last layer of both branches to zero (pre-norm: the block passes x on)."""
-        for last in (self.attention.to_out, self.mlp[3]):
-            for parameter in last.parameters():
-                nn.init.zeros_(parameter)
-
-    def forward(
-        self, x: Tensor, attn_mask: Tensor | None = None, peers: Peers | None = None
-    ) -> Tensor:
-        """Map tokens (S, N, dim) to tokens (S, N, dim).
-
-        Args:
-            x: Tokens of this process.
-            attn_mask: As in BatchAttention.
-            peers: The processes to whose tokens to attend; None for this one's only.
-        """
-        if self.norm_first:
-            x = self._add(x, self.dropout(self._mix(self.attention_norm(x), attn_mask, peers)))
-            x = self._add(x, self.mlp(self.mlp_norm(x)))
-        else:
-            x = self.attention_norm(self._add(x, self.dropout(self._mix(x, attn_mask, peers))))
-            x = self.mlp_norm(self._add(x, self.mlp(x)))
-        return x
-
-    def _add(self, x: Tensor, branch: Tensor) -> Tensor:
-        return torch.add(x, branch, alpha=self.residual_scale)
-
-    def _mix(self, x: Tensor, attn_mask: Tensor | None, peers: Peers | None) -> Tensor:
-        # Tokens travel, and each process computes the keys and values of all of them: hidden_dim
-        # numbers a token and layer, where keys and values would be 2 * num_heads * head_dim (128
-        # against 1024 in the small head), for as much processor time. Gathering once, before the
-        # first layer, moves less still, but then each process runs the head on every token.
-        gathered = None if peers is None else peers.gather(x)
-        mixed: Tensor = self.attention(x, attn_mask, gathered)
-        return mixed
 
 
 class FeedForwardProjectionHead(nn.Module):
@@ -419,7 +346,7 @@ class FeedForwardProjectionHead(nn.Module):
             ValueError: If the shape or dtype of x does not fit, or BatchNorm is to train on a
                 single sample.
         """
-        _check_features(x, self.input_dim, self.layers[0])
+        check_features(x, self.input_dim, self.layers[0])
         if self.batch_norm and len(self.layers) > 1 and self.training and x.shape[-2] == 1:
             raise ValueError(
                 "BatchNorm cannot train on a batch of 1 sample; use at least 2, eval(), or "
@@ -454,61 +381,3 @@ def _require_one_of(kind: Any, **given: Any) -> None:
         if value not in get_args(kind):
             known = ", ".join(repr(choice) for choice in get_args(kind))
             raise ValueError(f"{name}={value!r} is not known; choose one of {known}.")
-
-
-def _check_features(x: Tensor, input_dim: int, first: nn.Module) -> None:
-    """Check features for a head and the first of its layers."""
-    if not isinstance(x, Tensor):
-        raise TypeError(
-            f"x is a {type(x).__name__}; the head takes a tensor: convert it with torch.as_tensor."
-        )
-    shape = tuple(x.shape)
-    if x.dim() not in (2, 3):
-        raise ValueError(
-            f"x has shape {shape}; the head takes (N, {input_dim}), or (S, N, {input_dim}) for S "
-            "sequences. Flatten the features of a convolutional backbone first."
-        )
-    if x.shape[-1] != input_dim:
-        raise ValueError(
-            f"x has shape {shape}, but the head was built with input_dim={input_dim}, the width "
-            f"of the last axis; build it with input_dim={x.shape[-1]}."
-        )
-    if x.shape[-2] == 0 or x.shape[0] == 0:
-        raise ValueError(f"x has shape {shape}: the batch is empty; the head needs 1 sample.")
-    if not x.is_floating_point():
-        raise ValueError(f"x is {x.dtype}; the head takes floating point features.")
-    if x.layout != torch.strided:
-        raise ValueError("x is sparse; the head takes dense features: pass x.to_dense().")
-    weight = getattr(first, "weight", None)  # a method in a quantized layer
-    if not isinstance(weight, Tensor) or weight.dtype == x.dtype:
-        return
-    # Autocast converts all but float64.
-    if torch.float64 in (x.dtype, weight.dtype) or not torch.is_autocast_enabled(x.device.type):
-        raise ValueError(
-            f"x is {x.dtype} and the head's weights are {weight.dtype}; pass x.to({weight.dtype}), "
-            f"convert the head with head.to({x.dtype}), or use torch.autocast."
-        )
-
-
-def _check_mask(attn_mask: Tensor | None, x: Tensor, *, columns: int | None) -> None:
-    """Check a mask for x; columns=None leaves their number, but not 0, to the meeting of peers."""
-    if attn_mask is None:
-        return
-    if not isinstance(attn_mask, Tensor):
-        raise TypeError(
-            f"attn_mask is a {type(attn_mask).__name__}; it must be a tensor of torch.bool."
-        )
-    sequences, length = x.shape[0] if x.dim() == 3 else 1, x.shape[-2]
-    if attn_mask.dtype != torch.bool:
-        raise ValueError(
-            f"attn_mask is {attn_mask.dtype}; it must be torch.bool, True where a token may attend."
-        )
-    shape = tuple(attn_mask.shape)
-    width = max((1, *shape[-1:])) if columns is None else columns
-    if shape not in ((length, width), (sequences, length, width)):
-        named = "M" if columns is None else columns
-        raise ValueError(
-            f"attn_mask has shape {shape}; for {sequences} x {length} tokens it must be ({length}, "
-            f"{named}) or ({sequences}, {length}, {named})"
-            + (", M the number of tokens of all processes." if columns is None else ".")
-        )

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from df_heads.integrations.method import Views
-from df_heads.integrations.method_options import MethodOptions
-from df_heads.integrations.momentum import MomentumMethod
+from df_heads.integrations.method.base import Views
+from df_heads.integrations.method.momentum import MomentumMethod
+from df_heads.integrations.method.options import MethodOptions
 from df_heads.presets import DEFAULT_HEAD
 
 

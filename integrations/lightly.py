@@ -22,7 +22,7 @@ from df_heads.integrations.lightly_checkpoints import (
     register_checkpoint,
     save_checkpoint,
 )
-from df_heads.integrations.teachers import noiseless_copy
+from df_heads.integrations.method.teachers import noiseless_copy
 
 __all__ = [
     "Replacement",

@@ -15,9 +15,9 @@ from torch.nn.functional import cross_entropy, normalize
 from typing_extensions import Unpack
 
 from df_heads._finite import check_above_zero
-from df_heads.integrations.method import Views
-from df_heads.integrations.method_options import MethodOptions
-from df_heads.integrations.momentum import MomentumMethod
+from df_heads.integrations.method.base import Views
+from df_heads.integrations.method.momentum import MomentumMethod
+from df_heads.integrations.method.options import MethodOptions
 from df_heads.presets import DEFAULT_HEAD
 
 

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from df_heads._finite import check_above_zero
-from df_heads.integrations.attention_masks import (
+from df_heads.integrations.method.attention_masks import (
     PartnerMask,
     check_maskable,
     check_streams,
     project_alone,
 )
-from df_heads.integrations.method import Method, Views
-from df_heads.integrations.method_options import MethodOptions
+from df_heads.integrations.method.base import Method, Views
+from df_heads.integrations.method.options import MethodOptions
 from df_heads.nt_xent import ChunkedNTXentLoss
 from df_heads.presets import DEFAULT_HEAD
 

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 
 from df_heads.integrations.errors import InputError, trouble_of_the_machine
-from df_heads.integrations.interruption import Interrupted, interruptible
+from df_heads.integrations.training.interruption import Interrupted, interruptible
 
 
 def run_command(main: Callable[[], int]) -> int:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from df_heads.integrations.compiled.device_images import DeviceImages
-from df_heads.integrations.method import Method
+from df_heads.integrations.method.base import Method
 
 # Passes before a CUDA graph is recorded: compilation, kernel choice, memory.
 WARM_UP = 3

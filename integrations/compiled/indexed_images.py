@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 
 from df_heads.augment import SimCLRAugment
 from df_heads.integrations.compiled.device_images import DeviceImages
-from df_heads.integrations.training_batches import BatchOptions, TrainingBatches
+from df_heads.integrations.training.batches import BatchOptions, TrainingBatches
 
 
 class IndexedImages(TrainingBatches):

@@ -12,10 +12,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from df_heads.evaluation import extract_features
+from df_heads.integrations.callbacks.online_knn import CHUNK, OnlineKNN, measure_features
 from df_heads.integrations.files.atomic import write_whole
-from df_heads.integrations.online_knn import CHUNK, OnlineKNN, measure_features
 from df_heads.integrations.runs import Run, save_weights
-from df_heads.integrations.training_callbacks import TrainingCurve
+from df_heads.integrations.training.callbacks import TrainingCurve
 
 #: OnlineKNN's names, and what they are called in the curve and to the reader.
 COLUMNS = {"knn_accuracy": "knn", "rank_me": "rank_me"}

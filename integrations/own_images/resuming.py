@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from df_heads.integrations.checkpoints import OWNER
 from df_heads.integrations.errors import InputError
 from df_heads.integrations.files.checkpoint_files import existing_checkpoints, read_checkpoint
 from df_heads.integrations.files.torch_files import DamagedFileError
 from df_heads.integrations.runs import Run, read_run
+from df_heads.integrations.training.checkpoints import OWNER
 
 #: Left by a training that was stopped before it wrote anything.
 _HARMLESS = {".lock"}

@@ -17,9 +17,8 @@ from pytorch_lightning.loggers import Logger
 
 import df_heads
 from df_heads.augment import SimCLRAugment
-from df_heads.integrations import interruption
-from df_heads.integrations.augmented_images import AugmentedImages
-from df_heads.integrations.checkpoints import Checkpoints
+from df_heads.integrations.callbacks.collapse_monitor import CollapseMonitor
+from df_heads.integrations.callbacks.online_knn import OnlineKNN
 from df_heads.integrations.choices import (
     LOGGERS,
     LoggerName,
@@ -29,18 +28,14 @@ from df_heads.integrations.choices import (
     Resize,
     Stem,
 )
-from df_heads.integrations.collapse_monitor import CollapseMonitor
 from df_heads.integrations.errors import InputError
 from df_heads.integrations.files.checkpoint_files import CHECKPOINT, CheckpointFiles
-from df_heads.integrations.finiteness import NotFiniteError
-from df_heads.integrations.method import Method
-from df_heads.integrations.online_knn import OnlineKNN
+from df_heads.integrations.method.base import Method
 from df_heads.integrations.own_images.closing_words import closing_words
 from df_heads.integrations.own_images.epoch_report import EpochReport, say_beside_a_bar
 from df_heads.integrations.own_images.opening import Pictures, Say, describe, open_pictures
 from df_heads.integrations.own_images.recipe import Recipe, fit_image_size, fit_recipe
 from df_heads.integrations.own_images.resuming import checkpoint_to_resume, earlier_run
-from df_heads.integrations.quiet_lightning import quiet_lightning
 from df_heads.integrations.runs import (
     BackboneConfig,
     FeaturesConfig,
@@ -52,7 +47,12 @@ from df_heads.integrations.runs import (
 )
 from df_heads.integrations.runs.heads import describe_head
 from df_heads.integrations.runs.run import FORMAT
-from df_heads.integrations.training_callbacks import RunProgress, SeedEachStep, TrainingCurve
+from df_heads.integrations.training import interruption
+from df_heads.integrations.training.augmented_images import AugmentedImages
+from df_heads.integrations.training.callbacks import RunProgress, SeedEachStep, TrainingCurve
+from df_heads.integrations.training.checkpoints import Checkpoints
+from df_heads.integrations.training.finiteness import NotFiniteError
+from df_heads.integrations.training.quiet_lightning import quiet_lightning
 
 _METHODS = {"simclr": "SimCLR", "moco": "MoCo", "byol": "BYOL"}
 #: Pictures that tell how good the features are: the held out ones if they are that many.

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from df_heads.integrations.method.teachers import noiseless_copy
 from df_heads.integrations.solo_learn.joint import joint_views
 from df_heads.integrations.solo_learn.options import build_projector, check_head_options
 from df_heads.integrations.solo_learn.support import (
@@ -15,7 +16,6 @@ from df_heads.integrations.solo_learn.support import (
     OmegaConf,
     backbone_builders,
 )
-from df_heads.integrations.teachers import noiseless_copy
 
 _RECORD = "df_heads"
 

@@ -23,9 +23,9 @@ from df_heads.evaluation import (
 from df_heads.fusion import measure_fusion
 from df_heads.integrations.backbones import build_backbone
 from df_heads.integrations.byol import BYOL
-from df_heads.integrations.collapse_monitor import CollapseMonitor
+from df_heads.integrations.callbacks.collapse_monitor import CollapseMonitor
+from df_heads.integrations.callbacks.fusion_monitor import FusionMonitor
 from df_heads.integrations.files.torch_files import write_torch
-from df_heads.integrations.fusion_monitor import FusionMonitor
 from df_heads.integrations.lightly import load_checkpoint, replace_projection_head, save_checkpoint
 from df_heads.integrations.moco import MoCo
 from df_heads.integrations.simclr import SimCLR

@@ -21,12 +21,12 @@ from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.run import run
 from df_heads.benchmarks.harness.train.callbacks import TrainingDivergedError
 from df_heads.benchmarks.harness.train.methods import METHODS
-from df_heads.integrations import checkpoints, interruption
 from df_heads.integrations.byol import BYOL
 from df_heads.integrations.files.checkpoint_files import CheckpointFiles
-from df_heads.integrations.interruption import Interrupted
 from df_heads.integrations.simclr import SimCLR
-from df_heads.integrations.training_callbacks import SeedEachStep
+from df_heads.integrations.training import checkpoints, interruption
+from df_heads.integrations.training.callbacks import SeedEachStep
+from df_heads.integrations.training.interruption import Interrupted
 
 MACHINE = Machine(accelerator="cpu", progress=False)
 # 4 epochs of 3 steps.

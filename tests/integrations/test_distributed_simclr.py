@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from df_heads import TransformerProjectionHead
 from df_heads.integrations.lightly import replace_projection_head
-from df_heads.integrations.method import Views
+from df_heads.integrations.method.base import Views
 from df_heads.integrations.simclr import SimCLR
 
 

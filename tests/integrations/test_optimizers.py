@@ -48,7 +48,7 @@ def test_pretrained_weights_are_for_names_and_not_asked_for_again(
         asked.append(pretrained)
         return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4))
 
-    monkeypatch.setattr("df_heads.integrations.method.build_backbone", build)
+    monkeypatch.setattr("df_heads.integrations.method.base.build_backbone", build)
     options: dict[str, Any] = {"image_size": 8, "head_options": {"num_layers": 1}}
     model = SimCLR("resnet18", pretrained=True, **options)
     assert asked == [True]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from df_heads import TransformerProjectionHead
 from df_heads.fusion import record_attention
-from df_heads.integrations.attention_masks import project_alone
+from df_heads.integrations.method.attention_masks import project_alone
 from df_heads.integrations.simclr import SimCLR
 
 Make = Callable[..., Any]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from df_heads.benchmarks.harness.data.images import ImageData
-    from df_heads.integrations.method import Method
+    from df_heads.integrations.method.base import Method
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from df_heads.benchmarks.harness.evaluate.probes import DEPTHS, HIDDEN_DIM, prob
 from df_heads.benchmarks.harness.evaluate.standard import PROBE_FRACTION
 from df_heads.benchmarks.harness.views.building import build_augment
 from df_heads.evaluation import extract_features, linear_probe_accuracy, mlp_probe_accuracy
-from df_heads.integrations.augmented_images import evaluation_batches
+from df_heads.integrations.training.augmented_images import evaluation_batches
 
 _BATCH_SEED = 0
 

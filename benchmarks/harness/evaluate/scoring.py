@@ -12,7 +12,7 @@ from df_heads.evaluation import (
     linear_probe_accuracy,
     nearest_neighbor_accuracy,
 )
-from df_heads.integrations.augmented_images import evaluation_batches
+from df_heads.integrations.training.augmented_images import evaluation_batches
 
 
 def evaluate(

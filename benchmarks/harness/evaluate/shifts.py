@@ -32,7 +32,7 @@ from df_heads.evaluation import (
     linear_probe_accuracy,
     stratified_subset,
 )
-from df_heads.integrations.augmented_images import evaluation_batches
+from df_heads.integrations.training.augmented_images import evaluation_batches
 
 
 def accuracies_under_shift(

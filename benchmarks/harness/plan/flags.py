@@ -16,7 +16,7 @@ from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.base.registry import Registry
 from df_heads.benchmarks.harness.train.methods import METHODS
 from df_heads.integrations.command.running import run_command
-from df_heads.integrations.interruption import Interrupted, requeue
+from df_heads.integrations.training.interruption import Interrupted, requeue
 
 if TYPE_CHECKING:
     from df_heads.benchmarks.harness.sweep.missing import DataSource

@@ -17,7 +17,8 @@ from df_heads.benchmarks.harness.speed.compared import (
     OURS,
     WIDTH,
 )
-from df_heads.heads import TransformerBlock, TransformerProjectionHead
+from df_heads.block import TransformerBlock
+from df_heads.heads import TransformerProjectionHead
 
 TOLERANCE = 1e-5
 

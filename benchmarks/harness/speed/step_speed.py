@@ -26,7 +26,7 @@ from df_heads.benchmarks.harness.speed.measuring import summary
 from df_heads.benchmarks.harness.speed.step_rows import Setup, TimedSteps
 from df_heads.integrations.compiled.indexed_images import IndexedImages
 from df_heads.integrations.compiled.simclr import CompiledSimCLR
-from df_heads.integrations.quiet_lightning import quiet_lightning
+from df_heads.integrations.training.quiet_lightning import quiet_lightning
 
 Rates = dict[str, list[float]]
 

@@ -18,7 +18,7 @@ from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.store.schema import DataUsed, Parameters, RunResult, header
 from df_heads.benchmarks.harness.train.models import untrained_backbone
 from df_heads.benchmarks.harness.train.training import train
-from df_heads.integrations.training_callbacks import TrainingCurve
+from df_heads.integrations.training.callbacks import TrainingCurve
 
 
 def run(

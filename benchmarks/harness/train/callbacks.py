@@ -5,7 +5,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from df_heads.integrations.finiteness import STEPS_BETWEEN_LOOKS
+from df_heads.integrations.training.finiteness import STEPS_BETWEEN_LOOKS
 
 
 class TrainingDivergedError(RuntimeError):

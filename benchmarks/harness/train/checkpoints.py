@@ -6,9 +6,9 @@ from typing import Any
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.integrations.checkpoints import OWNER
 from df_heads.integrations.files.checkpoint_files import existing_checkpoints, read_checkpoint
 from df_heads.integrations.files.torch_files import DamagedFileError
+from df_heads.integrations.training.checkpoints import OWNER
 
 
 def owner_of(experiment: Experiment, fingerprint: str) -> dict[str, Any]:

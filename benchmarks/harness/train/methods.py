@@ -8,7 +8,7 @@ from df_heads.benchmarks.harness.base.experiment import SETTINGS, Experiment
 from df_heads.benchmarks.harness.base.registry import Registry, import_path
 
 if TYPE_CHECKING:
-    from df_heads.integrations.method import Method
+    from df_heads.integrations.method.base import Method
 
 #: From nothing to the class of a method.
 MethodClass = Callable[[], type["Method"]]
@@ -23,10 +23,10 @@ def _of_the_project(path: str) -> MethodClass:
 
 
 def _from_outside(name: str, found: Any) -> MethodClass:
-    from df_heads.integrations.method import Method
+    from df_heads.integrations.method.base import Method
 
     if not (isinstance(found, type) and issubclass(found, Method)):
-        raise TypeError("it must be a class derived from df_heads.integrations.method.Method")
+        raise TypeError("it must be a class derived from df_heads.integrations.method.base.Method")
     return lambda: found
 
 

@@ -15,7 +15,7 @@ from df_heads.benchmarks.harness.train.methods import METHOD_FIELDS, METHODS
 from df_heads.integrations.backbones import build_backbone, feature_width
 from df_heads.integrations.choices import Stem
 from df_heads.integrations.compiled.simclr import CompiledSimCLR
-from df_heads.integrations.method import Method
+from df_heads.integrations.method.base import Method
 
 
 def build_model(experiment: Experiment) -> Method:

@@ -9,7 +9,7 @@ from df_heads.integrations.files.checkpoint_files import (
     read_checkpoint,
 )
 from df_heads.integrations.files.torch_files import DamagedFileError
-from df_heads.integrations.method import Method
+from df_heads.integrations.method.base import Method
 
 
 def trained_model(experiment: Experiment, results: ResultFolder, *, needed_by: str) -> Method:

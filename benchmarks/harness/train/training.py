@@ -22,19 +22,19 @@ from df_heads.benchmarks.harness.train.models import build_model
 from df_heads.benchmarks.harness.train.snapshots import Snapshots
 from df_heads.benchmarks.harness.views.building import build_batches
 from df_heads.collapse import Collapse
-from df_heads.integrations.checkpoints import Checkpoints
-from df_heads.integrations.collapse_monitor import CollapseMonitor
+from df_heads.integrations.callbacks.collapse_monitor import CollapseMonitor
 from df_heads.integrations.files.atomic import remove_stale
 from df_heads.integrations.files.checkpoint_files import (
     CHECKPOINT,
     PREVIOUS,
     CheckpointFiles,
 )
-from df_heads.integrations.finiteness import NotFiniteError
-from df_heads.integrations.interruption import postponed
-from df_heads.integrations.method import Method
-from df_heads.integrations.quiet_lightning import quiet_lightning
-from df_heads.integrations.training_callbacks import RunProgress, SeedEachStep, TrainingCurve
+from df_heads.integrations.method.base import Method
+from df_heads.integrations.training.callbacks import RunProgress, SeedEachStep, TrainingCurve
+from df_heads.integrations.training.checkpoints import Checkpoints
+from df_heads.integrations.training.finiteness import NotFiniteError
+from df_heads.integrations.training.interruption import postponed
+from df_heads.integrations.training.quiet_lightning import quiet_lightning
 
 CHECKPOINTS_PER_RUN = 50
 METRICS = Path("csv", "metrics.csv")

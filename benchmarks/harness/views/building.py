@@ -10,9 +10,9 @@ from df_heads.benchmarks.harness.data.images import ImageData
 from df_heads.benchmarks.harness.data.sources import DATASETS
 from df_heads.benchmarks.harness.views.kornia_augment import KorniaAugment
 from df_heads.benchmarks.harness.views.lightly_views import LightlyViews
-from df_heads.integrations.augmented_images import AugmentedImages
 from df_heads.integrations.compiled.indexed_images import IndexedImages
-from df_heads.integrations.training_batches import TrainingBatches
+from df_heads.integrations.training.augmented_images import AugmentedImages
+from df_heads.integrations.training.batches import TrainingBatches
 
 #: Names of Experiment.augment.
 AUGMENTS = ("ours", "kornia", "lightly")

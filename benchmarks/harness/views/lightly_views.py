@@ -11,7 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, default_collate
 from typing_extensions import Unpack
 
-from df_heads.integrations.training_batches import BatchOptions, OrderOfRun, TrainingBatches
+from df_heads.integrations.training.batches import BatchOptions, OrderOfRun, TrainingBatches
 
 
 class LightlyViews(TrainingBatches):

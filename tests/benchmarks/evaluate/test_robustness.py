@@ -27,7 +27,7 @@ from df_heads.benchmarks.harness.tables.text import to_terminal
 from df_heads.benchmarks.harness.train.trained import trained_model
 from df_heads.benchmarks.harness.views.building import build_augment
 from df_heads.evaluation import extract_features, linear_probe_accuracy, stratified_subset
-from df_heads.integrations.augmented_images import evaluation_batches
+from df_heads.integrations.training.augmented_images import evaluation_batches
 
 MACHINE = Machine(accelerator="cpu", logger="none", progress=False)
 TINY = Experiment(

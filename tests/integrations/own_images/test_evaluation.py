@@ -5,8 +5,8 @@ import msgspec
 import pytest
 
 from df_heads.evaluation import extract_features
+from df_heads.integrations.callbacks.online_knn import measure_features
 from df_heads.integrations.errors import InputError
-from df_heads.integrations.online_knn import measure_features
 from df_heads.integrations.own_images.evaluation import Evaluation, evaluate, untrained_backbone
 from df_heads.integrations.own_images.opening import open_pictures
 from df_heads.integrations.own_images.training import _measured

@@ -14,10 +14,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from df_heads.integrations.errors import InputError
-from df_heads.integrations.interruption import Interrupted, interruptible
 from df_heads.integrations.own_images.closing_words import closing_words
 from df_heads.integrations.own_images.recipe import fit_recipe
 from df_heads.integrations.runs import Run, load_backbone, load_head, read_run
+from df_heads.integrations.training.interruption import Interrupted, interruptible
 
 Trained = tuple[Run, list[str]]
 

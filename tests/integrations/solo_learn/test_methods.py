@@ -20,8 +20,8 @@ with warnings.catch_warnings():
     from solo.methods import METHODS, BaseMethod, SimCLR
     from torch.utils.data import DataLoader, Dataset
 
-    from df_heads.integrations.collapse_monitor import CollapseMonitor
-    from df_heads.integrations.online_knn import OnlineKNN
+    from df_heads.integrations.callbacks.collapse_monitor import CollapseMonitor
+    from df_heads.integrations.callbacks.online_knn import OnlineKNN
     from df_heads.integrations.solo_learn import (
         METHOD_NAMES,
         load_backbone,

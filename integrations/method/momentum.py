@@ -13,8 +13,8 @@ from typing_extensions import Unpack
 
 from df_heads._finite import check_number
 from df_heads.integrations.backbones import feature_width
-from df_heads.integrations.method import Method, Views
-from df_heads.integrations.method_options import MethodOptions
+from df_heads.integrations.method.base import Method, Views
+from df_heads.integrations.method.options import MethodOptions
 
 
 class Teacher(nn.Module):

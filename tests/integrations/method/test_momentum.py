@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
 from df_heads.integrations.byol import BYOL
+from df_heads.integrations.method.momentum import Teacher
 from df_heads.integrations.moco import MoCo
-from df_heads.integrations.momentum import Teacher
 from df_heads.integrations.simclr import SimCLR
 
 Make = Callable[..., Any]

@@ -8,10 +8,10 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from df_heads.integrations import interruption
 from df_heads.integrations.files.checkpoint_files import CHECKPOINT
-from df_heads.integrations.finiteness import STEPS_BETWEEN_LOOKS, NotFiniteError
-from df_heads.integrations.interruption import Interrupted
+from df_heads.integrations.training import interruption
+from df_heads.integrations.training.finiteness import STEPS_BETWEEN_LOOKS, NotFiniteError
+from df_heads.integrations.training.interruption import Interrupted
 
 #: The key in a checkpoint under which it says what it belongs to.
 OWNER = "df_heads"

@@ -33,12 +33,12 @@ from df_heads._finite import (
 )
 from df_heads.integrations.backbones import build_backbone, feature_width
 from df_heads.integrations.choices import OPTIMIZERS, Optimizer, Stem
-from df_heads.integrations.finiteness import (
+from df_heads.integrations.method.inherited_arguments import InheritedArguments
+from df_heads.integrations.training.finiteness import (
     STEPS_BETWEEN_LOOKS,
     check_finite_loss,
     check_finite_weights,
 )
-from df_heads.integrations.inherited_arguments import InheritedArguments
 from df_heads.presets import DEFAULT_HEAD
 
 Views = Literal["separate", "joint"]

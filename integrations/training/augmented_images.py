@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from typing_extensions import Unpack
 
 from df_heads.augment import Augment, SimCLRAugment, TwoViews
-from df_heads.integrations.training_batches import BatchOptions, TrainingBatches
+from df_heads.integrations.training.batches import BatchOptions, TrainingBatches
 
 EVALUATION_BATCH = 1000
 

@@ -9,14 +9,14 @@ try:
     from pytorch_lightning import LightningDataModule
 except ImportError as error:
     raise ImportError(
-        "df_heads.integrations.training_batches needs Lightning: pip install pytorch-lightning"
+        "df_heads.integrations.training.batches needs Lightning: pip install pytorch-lightning"
     ) from error
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from typing_extensions import Required, TypedDict
 
-from df_heads.integrations.inherited_arguments import InheritedArguments
+from df_heads.integrations.method.inherited_arguments import InheritedArguments
 
 #: What is seeded for each step: the views, and what the network draws, as for dropout.
 VIEWS, NETWORK = 0, 1

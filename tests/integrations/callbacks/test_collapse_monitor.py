@@ -12,10 +12,10 @@ from torch.utils.data import DataLoader
 
 from df_heads import TransformerProjectionHead
 from df_heads.integrations.byol import BYOL
-from df_heads.integrations.collapse_monitor import CollapseMonitor
-from df_heads.integrations.finiteness import NotFiniteError
+from df_heads.integrations.callbacks.collapse_monitor import CollapseMonitor
 from df_heads.integrations.moco import MoCo
 from df_heads.integrations.simclr import SimCLR
+from df_heads.integrations.training.finiteness import NotFiniteError
 
 heads = pytest.importorskip("lightly.models.modules.heads")
 Make = Callable[..., Any]

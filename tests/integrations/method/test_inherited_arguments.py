@@ -12,11 +12,11 @@ from typing_extensions import get_type_hints
 from df_heads.integrations.byol import BYOL
 from df_heads.integrations.compiled.indexed_images import IndexedImages
 from df_heads.integrations.compiled.simclr import CompiledSimCLR
-from df_heads.integrations.method import Method
-from df_heads.integrations.method_options import MethodOptions
+from df_heads.integrations.method.base import Method
+from df_heads.integrations.method.options import MethodOptions
 from df_heads.integrations.moco import MoCo
 from df_heads.integrations.simclr import SimCLR
-from df_heads.integrations.training_batches import BatchOptions, TrainingBatches
+from df_heads.integrations.training.batches import BatchOptions, TrainingBatches
 
 METHODS = [SimCLR, MoCo, BYOL, CompiledSimCLR]
 SHARED = inspect.signature(Method).parameters

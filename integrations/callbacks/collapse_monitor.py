@@ -8,7 +8,7 @@ try:
     from pytorch_lightning.utilities import rank_zero_warn
 except ImportError as error:
     raise ImportError(
-        "df_heads.integrations.collapse_monitor needs Lightning: pip install pytorch-lightning"
+        "df_heads.integrations.callbacks needs Lightning: pip install pytorch-lightning"
     ) from error
 import torch
 from torch import Tensor, nn

@@ -9,7 +9,7 @@ try:
     from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 except ImportError as error:
     raise ImportError(
-        "df_heads.integrations.fusion_monitor needs Lightning: pip install pytorch-lightning"
+        "df_heads.integrations.callbacks needs Lightning: pip install pytorch-lightning"
     ) from error
 import torch
 from torch import Tensor, nn
@@ -20,8 +20,8 @@ from df_heads.fusion import FusionSummary, NonFiniteError, measure_fusion
 from df_heads.fusion._classes import class_index
 from df_heads.fusion._measurable import find_head
 from df_heads.fusion._undisturbed import undisturbed
-from df_heads.integrations.fusion_logging import fusion_scalars, same_class_mass_figure
-from df_heads.integrations.validation_batch import draw_validation_batch
+from df_heads.integrations.callbacks.fusion_logging import fusion_scalars, same_class_mass_figure
+from df_heads.integrations.callbacks.validation_batch import draw_validation_batch
 
 
 class FusionMonitor(Callback):

@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
 from df_heads.evaluation import extract_features
 from df_heads.fusion import measure_fusion, record_attention
-from df_heads.integrations import fusion_monitor
 from df_heads.integrations.byol import BYOL
-from df_heads.integrations.fusion_monitor import FusionMonitor
+from df_heads.integrations.callbacks import fusion_monitor
+from df_heads.integrations.callbacks.fusion_monitor import FusionMonitor
 from df_heads.integrations.lightly import replace_projection_head
 from df_heads.integrations.moco import MoCo
 from df_heads.integrations.simclr import SimCLR

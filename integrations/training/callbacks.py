@@ -10,8 +10,8 @@ from pytorch_lightning.callbacks import ProgressBar
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from df_heads.integrations.finiteness import STEPS_BETWEEN_LOOKS
-from df_heads.integrations.training_batches import NETWORK, seed_of_step
+from df_heads.integrations.training.batches import NETWORK, seed_of_step
+from df_heads.integrations.training.finiteness import STEPS_BETWEEN_LOOKS
 
 
 class TrainingCurve(Callback):

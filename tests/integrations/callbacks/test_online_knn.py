@@ -14,9 +14,9 @@ from df_heads import TransformerProjectionHead
 from df_heads.collapse import rank_me
 from df_heads.evaluation import extract_features
 from df_heads.integrations.byol import BYOL
-from df_heads.integrations.collapse_monitor import CollapseMonitor
+from df_heads.integrations.callbacks.collapse_monitor import CollapseMonitor
+from df_heads.integrations.callbacks.online_knn import OnlineKNN
 from df_heads.integrations.moco import MoCo
-from df_heads.integrations.online_knn import OnlineKNN
 from df_heads.integrations.simclr import SimCLR
 
 Make = Callable[..., Any]

@@ -1,0 +1,1 @@
+"""What SimCLR, MoCo and BYOL are made of."""

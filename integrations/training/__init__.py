@@ -1,0 +1,1 @@
+"""What every training of ours needs beside its method: batches, checkpoints, signals, checks."""
