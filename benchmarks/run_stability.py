@@ -5,14 +5,15 @@
 
 Not in the paper. Each head x method x optimiser and rate x warmup x clipping x batch size x
 backbone trains for 200 steps on scikit-learn's digits. Collapse is measured on the outputs, so it
-means the same for every method. A head is run where lightly's own head of that method lives.
-Running it again does only what is missing.
+means the same for every method. A head is run where lightly's own head of that method lives with
+every seed. Running it again does only what is missing.
 """
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ SMOKE: dict[str, Any] = {
     "backbones": ["test_resnet"],
     "batch_sizes": [64],
     "steps": 30,
+    "unguarded": True,
 }
 #: More than a short training has use for.
 MOST_IMAGES, MOST_STEPS = 2**16, 10**6
@@ -69,6 +71,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[64, 256])
     parser.add_argument("--seeds", nargs="+", type=seed, default=[0])
     parser.add_argument("--steps", type=int, default=STEPS, help="default: %(default)s")
+    parser.add_argument(
+        "--unguarded", action="store_true", help="only recipes without warmup and clipping"
+    )
     parser.add_argument("--out-dir", type=folder, default=Path("runs"), help="default: %(default)s")
     parser.add_argument(
         "--progress", action=argparse.BooleanOptionalAction, default=True, help="progress bar"
@@ -85,7 +90,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def recipes(args: argparse.Namespace) -> list[Recipe]:
-    """Those that the flags ask for; a smoke run keeps those without warmup or clipping."""
+    """Those that the flags ask for, the seeds of a setting one after the other."""
     found = grid(
         methods=args.methods,
         backbones=args.backbones,
@@ -93,7 +98,14 @@ def recipes(args: argparse.Namespace) -> list[Recipe]:
         seeds=args.seeds,
         steps=args.steps,
     )
-    return [r for r in found if not args.smoke or (r.warmup, r.clip) == (0, None)]
+    kept = [r for r in found if not args.unguarded or (r.warmup, r.clip) == (0, None)]
+    places = {setting: place for place, setting in reversed([*enumerate(map(setting_of, kept))])}
+    return sorted(kept, key=lambda recipe: places[setting_of(recipe)])
+
+
+def setting_of(recipe: Recipe) -> Recipe:
+    """The recipe whatever its seed."""
+    return dataclasses.replace(recipe, seed=0)
 
 
 def run(args: argparse.Namespace, folder: TrialFolder) -> None:
@@ -106,14 +118,23 @@ def run(args: argparse.Namespace, folder: TrialFolder) -> None:
 
     data = load_images("digits", image_size=SIZE)
     torch.set_num_threads(1)  # the trainings are too small for more
-    for recipe in tqdm(recipes(args), desc="recipes", disable=not args.progress):
-        own = folder.find(recipe, OWN)
-        if own is None:
-            own = run_trial(recipe, OWN, data)
-            folder.add(own)
-        for head in args.heads:
-            if not own["collapsed"] and folder.find(recipe, head) is None:
+    bar = tqdm(total=len(recipes(args)), desc="recipes", disable=not args.progress)
+    for _, seeds in groupby(recipes(args), key=setting_of):
+        lived: list[Recipe] = []
+        for recipe in seeds:
+            own = folder.find(recipe, OWN)
+            if own is None:
+                own = run_trial(recipe, OWN, data)
+                folder.add(own)
+            if own["collapsed"]:
+                lived = []
+                break
+            lived.append(recipe)
+        for recipe, head in product(lived, args.heads):
+            if folder.find(recipe, head) is None:
                 folder.add(run_trial(recipe, head, data))
+        bar.update(len(args.seeds))
+    bar.close()
 
 
 def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:

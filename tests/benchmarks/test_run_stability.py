@@ -122,11 +122,12 @@ DEAD = {"collapsed": True, "cause": "parallel", "since": 5, "alarm": 9, "knn": N
 
 def test_the_table_counts_where_lightly_s_own_head_lives(tmp_path: Path) -> None:
     folder = TrialFolder(tmp_path)
-    recipes = [dataclasses.replace(QUICK, seed=seed) for seed in range(4)]
-    for seed, recipe in enumerate(recipes):
-        folder.add(trial("lightly", recipe, **(DEAD if seed == 3 else {})))
-        folder.add(trial("stable", recipe, **(DEAD if seed == 3 else {"knn": 83.0})))
-        folder.add(trial("paper", recipe, **({**DEAD, "alarm": 30} if seed else {})))
+    rates = (0.1, 0.03, 0.3, 1.0)
+    recipes = [dataclasses.replace(QUICK, learning_rate=rate) for rate in rates]
+    for number, recipe in enumerate(recipes):
+        folder.add(trial("lightly", recipe, **(DEAD if number == 3 else {})))
+        folder.add(trial("stable", recipe, **(DEAD if number == 3 else {"knn": 83.0})))
+        folder.add(trial("paper", recipe, **({**DEAD, "alarm": 30} if number else {})))
     text = to_markdown(blocks_of(TrialFolder(tmp_path).trials))
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if "|" in line}
     assert "0 of 3 (0 to 56 %)" in lines["stable"]
@@ -136,6 +137,40 @@ def test_the_table_counts_where_lightly_s_own_head_lives(tmp_path: Path) -> None
     assert "within 20 steps on 2 of 5 collapsed runs, and on 0 of 7 runs that lived" in text
     assert TrialFolder(tmp_path).find(recipes[0], "stable") == folder.find(recipes[0], "stable")
     assert folder.find(recipes[0], "feedforward") is None
+
+
+def test_a_setting_counts_where_lightly_s_own_head_lives_with_every_seed(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path)
+    for seed in range(3):
+        recipe = dataclasses.replace(QUICK, seed=seed)
+        folder.add(trial("lightly", recipe, **(DEAD if seed == 2 else {})))
+        folder.add(trial("stable", recipe, **(DEAD if seed == 0 else {})))
+        other = dataclasses.replace(recipe, learning_rate=0.03)
+        folder.add(trial("lightly", other))
+        folder.add(trial("stable", other, **(DEAD if seed == 1 else {})))
+    text = to_markdown(blocks_of(folder.trials))
+    assert "in the 1 recipes in which lightly's own head lives" in text
+    assert "| stable  | 1 of 3 " in text
+
+
+def test_a_head_runs_only_where_lightly_s_own_lives_with_every_seed(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    run: list[tuple[str, float, int]] = []
+
+    def tried(recipe: Recipe, head: str, data: Any) -> dict[str, Any]:
+        run.append((head, recipe.learning_rate, recipe.seed))
+        dead = recipe.learning_rate == 0.1 and recipe.seed == 1
+        return trial(head, recipe, **(DEAD if dead else {}))
+
+    monkeypatch.setattr("df_heads.benchmarks.harness.stability.trial.run_trial", tried)
+    flags = ["--smoke", "--methods", "simclr", "--seeds", "0", "1", "--heads", "stable"]
+    args = run_stability.parse([*flags, "--out-dir", str(tmp_path), "--no-progress"])
+    run_stability.run(args, TrialFolder(tmp_path))
+    assert run[:4] == [("lightly", 0.03, 0), ("lightly", 0.03, 1)] + [
+        ("stable", 0.03, seed) for seed in (0, 1)
+    ]
+    assert [found for found in run if found[1] == 0.1] == [("lightly", 0.1, 0), ("lightly", 0.1, 1)]
 
 
 def test_a_file_of_another_version_gets_one_clear_sentence(tmp_path: Path, capsys: Any) -> None:

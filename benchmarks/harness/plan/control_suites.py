@@ -13,6 +13,7 @@ from df_heads.benchmarks.harness.train.methods import only_of_method, takes
 # Layers of the paper's Transformer heads: the presets', so such a cell is Table 2's.
 PRESET_LAYERS = 5
 FEEDFORWARD, TRANSFORMER, OFF = "feedforward", "transformer", "transformer-self"
+STABLE, STABLE_OFF = "transformer-stable", "transformer-stable-self"
 TIED, LIGHTLY = "transformer-tied", "lightly"
 
 
@@ -185,6 +186,18 @@ _OF_THE_PROJECT: dict[str, Suite] = {
     "mixing": Suite(
         "Does attending over the batch help, or do the same layers without it do as well?",
         heads_only(FEEDFORWARD, TRANSFORMER, TIED, "transformer-uniform", OFF),
+    ),
+    "form": Suite(
+        "Does the stable form train as well as the paper's, with mixing, uniform and without?",
+        heads_only(
+            TRANSFORMER,
+            STABLE,
+            OFF,
+            STABLE_OFF,
+            "transformer-uniform",
+            "transformer-stable-uniform",
+        ),
+        references=(TRANSFORMER, OFF, "transformer-uniform", STABLE_OFF),
     ),
     "baselines": Suite(
         "Does the head beat what users have today, and a feed-forward head of equal cost?",

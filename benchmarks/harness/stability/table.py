@@ -31,9 +31,10 @@ class Share(Value):
 
 
 def where_own_lives(trials: Sequence[Trial]) -> list[Trial]:
-    """The runs in recipes in which lightly's own head of the method lives."""
-    alive = {_recipe(t) for t in trials if t["head"] == OWN and not t["collapsed"]}
-    return [trial for trial in trials if _recipe(trial) in alive]
+    """The runs in settings in which lightly's own head of the method lives with every seed run."""
+    tried = {_setting(t) for t in trials if t["head"] == OWN}
+    dead = {_setting(t) for t in trials if t["head"] == OWN and t["collapsed"]}
+    return [trial for trial in trials if _setting(trial) in tried - dead]
 
 
 def heads_of(trials: Sequence[Trial]) -> list[str]:
@@ -47,11 +48,11 @@ def blocks_of(trials: Sequence[Trial]) -> list[Block]:
     if not trials:
         return [Paragraph(NOT_RUN)]
     living = where_own_lives(trials)
-    count = len({_recipe(trial) for trial in living})
+    count = len({_setting(trial) for trial in living})
     return [
         Paragraph(
-            f"Collapsed runs of all runs in the {count} recipes in which lightly's own head lives, "
-            "with the 95 % Wilson interval of their share.",
+            f"Collapsed runs of all runs in the {count} recipes in which lightly's own head lives "
+            "with every seed, with the 95 % Wilson interval of their share.",
             "k-NN: of the backbone's features on the test digits, in percent, median over the "
             "recipes in which the head lives; gain: its mean over lightly's own head where both "
             "live.",
@@ -73,7 +74,11 @@ def _row(head: str, trials: Sequence[Trial]) -> list[Cell]:
     by_method = [[t for t in ours if t["method"] == method] for method in METHODS]
     own = {_recipe(t): t["knn"] for t in trials if t["head"] == OWN}
     knn = [t["knn"] for t in ours if t["knn"] is not None]
-    gains = [t["knn"] - own[_recipe(t)] for t in ours if t["knn"] is not None and head != OWN]
+    gains = [
+        t["knn"] - own[_recipe(t)]
+        for t in ours
+        if t["knn"] is not None and head != OWN and _recipe(t) in own
+    ]
     return [
         head,
         Share(ours),
@@ -109,6 +114,11 @@ def _count(trials: Sequence[Trial], condition: Callable[[Trial], bool]) -> int:
     return sum(condition(trial) for trial in trials)
 
 
-def _recipe(trial: Trial) -> tuple[Any, ...]:
+def _setting(trial: Trial) -> tuple[Any, ...]:
+    """The recipe whatever its seed."""
     names = ("method", "backbone", "optimizer", "learning_rate", "warmup", "clip")
-    return tuple(trial[name] for name in (*names, "batch_size", "seed", "steps"))
+    return tuple(trial[name] for name in (*names, "batch_size", "steps"))
+
+
+def _recipe(trial: Trial) -> tuple[Any, ...]:
+    return (*_setting(trial), trial["seed"])
