@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 try:
-    from pytorch_lightning import Callback, LightningModule, Trainer
+    from pytorch_lightning import LightningModule, Trainer
     from pytorch_lightning.utilities import rank_zero_warn
+
+    from df_heads.integrations.training.either_lightning import Callback
 except ImportError as error:
     raise ImportError(
         "df_heads.integrations.callbacks needs Lightning: pip install pytorch-lightning"

@@ -15,8 +15,9 @@ except ImportError as error:
         "The methods of df_heads.integrations need lightly 1.6: pip install 'lightly>=1.6,<2'"
     ) from error
 try:
-    from pytorch_lightning import LightningModule
     from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+
+    from df_heads.integrations.training.either_lightning import LightningModule
 except ImportError as error:
     raise ImportError(
         "The methods of df_heads.integrations need Lightning: pip install pytorch-lightning"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 try:
-    from pytorch_lightning import LightningDataModule
+    from df_heads.integrations.training.either_lightning import LightningDataModule
 except ImportError as error:
     raise ImportError(
         "df_heads.integrations.training.batches needs Lightning: pip install pytorch-lightning"
