@@ -144,8 +144,8 @@ def test_new_suites_have_a_status_a_table_and_a_figure(
     compared = [(row[1], row[3], row[4]) for row in rows]
     assert len(set(compared)) == len(compared)
     assert {
-        ("joint, partner masked", "transformer", "joint"),
-        ("two streams", "transformer-tied", "one stream"),
+        ("transformer head", "joint, partner masked", "joint"),
+        ("transformer-tied head", "two streams", "one stream"),
         ("lightly's own", "transformer", "lightly"),
         ("equal step time, 256 wide", "transformer", "feedforward"),
     } <= set(compared)

@@ -94,7 +94,7 @@ def test_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert by_place["corrupted", "transformer-self", "feedforward"][5:8] == [
         *("+0.00", "+0.00 to +0.00", "undecided"),
     ]
-    assert len(by_place) == 2 + 7 * 4
+    assert len(by_place) == 2 + 7 * 3
     assert "10 % labels is Table 2's supervised accuracy" in note
     assert "paired by seed" in legend
 

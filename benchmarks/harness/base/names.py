@@ -5,6 +5,8 @@ import re
 SIZES = ("small", "large")
 #: What the paper compares with, and the Transformer head with its attention switched off.
 BASELINE, CONTROL = "feedforward", "transformer-self"
+#: Attends to everybody alike, so it finds nobody.
+UNIFORM = "transformer-uniform"
 
 
 def family(head: str) -> str:

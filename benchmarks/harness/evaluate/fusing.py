@@ -35,11 +35,13 @@ class FusionMaps:
         summaries: Epoch to measures; 0 is before the first step.
         maps: float16 (layers, N, N) after the last epoch, tokens sorted by class.
         labels: (N,), the class of each token.
+        classes: The names of the classes; their numbers where the file has no names.
     """
 
     summaries: Mapping[int, FusionSummary]
     maps: npt.NDArray[np.float16]
     labels: npt.NDArray[np.int64]
+    classes: Sequence[str]
 
 
 def measure_snapshots(run: FinishedRun, epochs: Sequence[int], file: Path) -> None:
@@ -75,7 +77,9 @@ def measure_snapshots(run: FinishedRun, epochs: Sequence[int], file: Path) -> No
         file,
         FusionResult(
             **header(experiment),
-            data=FusionData(data.name, run.data_note, data.fingerprint, "test", len(labels)),
+            data=FusionData(
+                data.name, run.data_note, data.fingerprint, "test", len(labels), data.classes
+            ),
             epochs={str(epoch): summary.as_dict() for epoch, summary in summaries.items()},
             environment=describe_environment(run.machine.device.type, 1),
         ),
@@ -96,6 +100,9 @@ def load_maps(result: FusionResult, file: Path) -> FusionMaps:
         ):
             maps, labels = arrays["maps"], arrays["labels"]
         _check_maps(maps, labels, result.data.tokens)
+        classes = result.data.classes or tuple(map(str, range(int(labels.max()) + 1)))
+        if labels.max() >= len(classes):
+            raise ValueError(f"it has {len(classes)} classes and labels beyond them")
         summaries = {
             int(epoch): FusionSummary.from_dict(summary) for epoch, summary in result.epochs.items()
         }
@@ -104,7 +111,7 @@ def load_maps(result: FusionResult, file: Path) -> FusionMaps:
         raise InputError(
             f"{file} or its .npz is damaged ({error}); move both away to measure again."
         ) from error
-    return FusionMaps(summaries, maps, labels)
+    return FusionMaps(summaries, maps, labels, classes)
 
 
 def _check_maps(maps: npt.NDArray[Any], labels: npt.NDArray[Any], tokens: int) -> None:

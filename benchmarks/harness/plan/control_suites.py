@@ -7,12 +7,13 @@ from itertools import product
 from typing import Any
 
 from df_heads.benchmarks.harness.base.experiment import Experiment
+from df_heads.benchmarks.harness.base.names import BASELINE, CONTROL, UNIFORM
 from df_heads.benchmarks.harness.base.registry import Registry
 from df_heads.benchmarks.harness.train.methods import only_of_method, takes
 
 # Layers of the paper's Transformer heads: the presets', so such a cell is Table 2's.
 PRESET_LAYERS = 5
-FEEDFORWARD, TRANSFORMER, OFF = "feedforward", "transformer", "transformer-self"
+FEEDFORWARD, TRANSFORMER, OFF = BASELINE, "transformer", CONTROL
 STABLE, STABLE_OFF = "transformer-stable", "transformer-stable-self"
 TIED, LIGHTLY = "transformer-tied", "lightly"
 
@@ -39,7 +40,8 @@ class Suite:
     Attributes:
         question: One sentence, for --help and above the table.
         variants: The cells, from the parsed flags.
-        references: Heads that the others are compared with, within a setting.
+        references: Heads that the others are compared with, within a setting, and each other
+            with those before it.
         baselines: Settings that each head's other settings are compared with, a baseline with
             those before it.
         note: One sentence for above the table on what the flags leave out; empty for none.
@@ -175,9 +177,9 @@ def imbalances(args: argparse.Namespace) -> list[Variant]:
 def steps(_: argparse.Namespace) -> list[Variant]:
     """The eager step, the compiled one, and views by lightly, with the cheapest head."""
     settings: dict[str, dict[str, Any]] = {
-        "eager": {"compiled": False, "augment": "ours"},
-        "compiled": {"compiled": True, "augment": "ours"},
-        "lightly's views": {"compiled": False, "augment": "lightly"},
+        "eager step": {"compiled": False, "augment": "ours"},
+        "compiled step": {"compiled": True, "augment": "ours"},
+        "eager step, lightly's views": {"compiled": False, "augment": "lightly"},
     }
     return grid([LIGHTLY], settings)
 
@@ -185,7 +187,8 @@ def steps(_: argparse.Namespace) -> list[Variant]:
 _OF_THE_PROJECT: dict[str, Suite] = {
     "mixing": Suite(
         "Does attending over the batch help, or do the same layers without it do as well?",
-        heads_only(FEEDFORWARD, TRANSFORMER, TIED, "transformer-uniform", OFF),
+        heads_only(FEEDFORWARD, TRANSFORMER, TIED, UNIFORM, OFF),
+        references=(FEEDFORWARD, OFF, UNIFORM),
     ),
     "form": Suite(
         "Does the stable form train as well as the paper's, with mixing, uniform and without?",
@@ -194,10 +197,10 @@ _OF_THE_PROJECT: dict[str, Suite] = {
             STABLE,
             OFF,
             STABLE_OFF,
-            "transformer-uniform",
+            UNIFORM,
             "transformer-stable-uniform",
         ),
-        references=(TRANSFORMER, OFF, "transformer-uniform", STABLE_OFF),
+        references=(OFF, UNIFORM, TRANSFORMER, STABLE_OFF),
     ),
     "baselines": Suite(
         "Does the head beat what users have today, and a feed-forward head of equal cost?",
@@ -256,7 +259,7 @@ _OF_THE_PROJECT: dict[str, Suite] = {
         "Do the compiled step, and views by lightly's transform, train as well as the eager step?",
         steps,
         references=(),
-        baselines=("eager",),
+        baselines=("eager step",),
     ),
 }
 

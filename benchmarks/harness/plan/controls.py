@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -10,13 +10,14 @@ from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.evaluate.evaluation import Load
 from df_heads.benchmarks.harness.plan import cells
 from df_heads.benchmarks.harness.plan.control_suites import Suite, Variant
-from df_heads.benchmarks.harness.plots.losses import LossCurve, LossPanel, draw_losses, load_losses
+from df_heads.benchmarks.harness.plots.losses import LossCurve, load_losses
+from df_heads.benchmarks.harness.plots.suite import SuitePanel, draw_suite_panels
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
-from df_heads.benchmarks.harness.tables.accuracy import REFERENCES, accuracy_table
+from df_heads.benchmarks.harness.tables.accuracy import REFERENCES, accuracy_table, before
 from df_heads.benchmarks.harness.tables.blocks import Block, Paragraph
 from df_heads.benchmarks.harness.tables.comparisons import Comparison, gains_with_legend
-from df_heads.benchmarks.harness.tables.runs import Configuration, Runs
+from df_heads.benchmarks.harness.tables.runs import METRICS, Configuration, Runs
 
 
 def configurations(args: argparse.Namespace, suite: Suite) -> list[Configuration]:
@@ -99,41 +100,57 @@ def _comparisons(suite: Suite, every: Sequence[Configuration], load: Load) -> li
     compared: list[tuple[Mapping[int, Experiment], Mapping[int, Experiment]]] = []
     by_labels = {(one.labels, one.head): one for one in every}
     for one in every:
-        (dataset, setting), size = one.labels, one.size
-        for over, labels, head in _references(suite, one):
-            other = by_labels.get((labels, head))
+        for pair in _pairs(suite, one):
+            other = by_labels.get(pair.other)
             if other is None or other.experiments == one.experiments:
                 continue
             # Settings that do not change a head share its runs, and its gain over another's.
-            if (pair := (one.experiments, other.experiments)) not in compared:
-                compared.append(pair)
+            if (experiments := (one.experiments, other.experiments)) not in compared:
+                compared.append(experiments)
                 found += Runs(one, load).compare(
                     Runs(other, load),
-                    head=one.family,
-                    over=over,
-                    setting=(("data", dataset), ("setting", setting), ("size", size)),
+                    what=pair.what,
+                    over=pair.over,
+                    setting=(
+                        ("data", one.labels[0]),
+                        ("setting", pair.shared),
+                        ("size", one.size),
+                    ),
                 )
     return found
 
 
-def _references(suite: Suite, one: Configuration) -> Iterator[tuple[str, tuple[str, str], str]]:
-    """What a configuration is compared with: in words, its labels and its head.
+@dataclass(frozen=True)
+class _Pair:
+    """What a configuration is compared with.
 
-    A baseline setting is compared only with those before it.
+    Attributes:
+        what: The configuration in words: its head, or its setting.
+        over: The other one's.
+        shared: What both have: their setting, or their head.
+        other: The other one's labels and head.
     """
+
+    what: str
+    over: str
+    shared: str
+    other: tuple[tuple[str, str], str]
+
+
+def _pairs(suite: Suite, one: Configuration) -> Iterator[_Pair]:
+    """Heads over heads in one setting, then settings over settings of one head."""
     dataset, setting = one.labels
-    for family in suite.references:
-        if family != one.family:
-            yield REFERENCES.get(family, family), (dataset, setting), f"{family}-{one.size}"
-    names = suite.baselines
-    for name in names[: names.index(setting)] if setting in names else names:
-        yield name, (dataset, name), one.head
+    for family in before(one.family, suite.references):
+        over = REFERENCES.get(family, family)
+        yield _Pair(one.family, over, setting, ((dataset, setting), f"{family}-{one.size}"))
+    for name in before(setting, suite.baselines):
+        yield _Pair(setting, name, f"{one.family} head", ((dataset, name), one.head))
 
 
 def draw_suite(
     args: argparse.Namespace, suite: Suite, results: ResultFolder, stem: Path
 ) -> list[Path]:
-    """One panel for each data set, size and method: the losses of different methods differ.
+    """One row for each data set, size and method: the losses of different methods differ.
 
     A sequence of both views can lower its loss by copying one view into the other, without better
     features, so a suite is read with its losses beside its accuracies.
@@ -141,29 +158,47 @@ def draw_suite(
     Args:
         args: The parsed flags.
         suite: What to draw.
-        results: Where the curves are.
+        results: Where the results and their curves are.
         stem: The files to write, without their endings.
 
     Returns:
         The files.
     """
+    every = configurations(args, suite)
     by_panel: dict[str, list[Configuration]] = {}
-    for one in configurations(args, suite):
+    for one in every:
         title = f"{one.labels[0]}, {one.size} heads, {one.method}"
-        by_panel.setdefault(title, []).append(one)
-    return draw_losses(
-        stem, [LossPanel(title, _curves(every, results)) for title, every in by_panel.items()]
+        here = by_panel.setdefault(title, [])
+        # Settings that do not change a head share its runs, which are drawn once.
+        if not any(other.experiments == one.experiments for other in here):
+            here.append(one)
+    has_settings = _has_settings(every)
+    panels = [
+        _panel(title, here, results, has_settings=has_settings) for title, here in by_panel.items()
+    ]
+    return draw_suite_panels(stem, panels)
+
+
+def _panel(
+    title: str, every: Sequence[Configuration], results: ResultFolder, *, has_settings: bool
+) -> SuitePanel:
+    found = [Runs(one, results.load) for one in every]
+    return SuitePanel(
+        title,
+        [_curve(one, results, has_settings=has_settings) for one in every],
+        {column: [list(runs.accuracies(column).values()) for runs in found] for column in METRICS},
+        _collapse_losses(found),
     )
 
 
-def _curves(every: Sequence[Configuration], results: ResultFolder) -> list[LossCurve]:
-    has_settings = _has_settings(every)
-    curves, drawn = [], []
-    for one in every:
-        if one.experiments in drawn:
-            continue
-        drawn.append(one.experiments)
-        loaded = (load_losses(results, experiment) for experiment in one.experiments.values())
-        label = f"{one.family}, {one.labels[1]}" if has_settings else one.family
-        curves.append(LossCurve(label, [losses for losses in loaded if losses]))
-    return curves
+def _curve(one: Configuration, results: ResultFolder, *, has_settings: bool) -> LossCurve:
+    loaded = (load_losses(results, experiment) for experiment in one.experiments.values())
+    label = f"{one.family}, {one.labels[1]}" if has_settings else one.family
+    return LossCurve(label, [losses for losses in loaded if losses])
+
+
+def _collapse_losses(found: Sequence[Runs]) -> list[float]:
+    """What parallel projections would give, where the runs say it."""
+    results = [result for runs in found for result in runs.results.values()]
+    losses = {result.metrics.get("collapse_loss") for result in results}
+    return sorted(loss for loss in losses if loss is not None)

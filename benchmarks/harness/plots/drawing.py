@@ -22,14 +22,24 @@ def require_matplotlib() -> None:
         ) from error
 
 
-def new_figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Any, Any]:
-    """A figure of so many inches and its (rows, columns) array of axes."""
+def new_figure(
+    rows: int,
+    columns: int,
+    *,
+    width: float,
+    height: float,
+    width_ratios: Sequence[float] | None = None,
+    height_ratios: Sequence[float] | None = None,
+) -> tuple[Any, Any]:
+    """A figure of so many inches and its (rows, columns) array of axes, alike without ratios."""
     require_matplotlib()
     # Not pyplot: it would keep every figure and may want a display.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
+    axes = figure.subplots(
+        rows, columns, squeeze=False, width_ratios=width_ratios, height_ratios=height_ratios
+    )
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.title.set_fontsize("medium")
@@ -58,11 +68,35 @@ def draw_means(
     )
 
 
+def draw_across(axis: Any, y: float, summary: Summary, *, color: str) -> None:
+    """Draw one mean on a line of its own, from left to right, with its 95 % t interval."""
+    half = 0.0 if summary.interval is None else summary.interval[1] - summary.mean
+    axis.errorbar(
+        [summary.mean], [y], xerr=half or None, color=color, marker="o", linestyle="none", capsize=3
+    )
+
+
 def save_figure(figure: Any, file: Path) -> None:
-    """Write the figure, whole or not at all; the name's ending decides the format."""
+    """Write the figure, whole or not at all; the name's ending decides the format.
+
+    A PNG gets a palette, which leaves a third of the bytes or less.
+    """
     temporary = file.with_name(f"{file.stem}.tmp{file.suffix}")
     figure.savefig(temporary, dpi=DPI)
+    if file.suffix == ".png":
+        _take_palette(temporary)
     temporary.replace(file)
+
+
+def _take_palette(file: Path) -> None:
+    from PIL import Image
+
+    with Image.open(file) as image:
+        # The method that keeps rare colors, such as the bright end of a map.
+        few = image.convert("RGB").quantize(
+            256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+        )
+    few.save(file, optimize=True)
 
 
 def save_with_vectors(figure: Any, stem: Path) -> list[Path]:

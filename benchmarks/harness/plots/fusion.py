@@ -21,6 +21,8 @@ PANELS = {
     "neighbor_purity": "nearest token of the same class",
 }
 
+#: More class names than this cannot be read.
+MOST_NAMES = 40
 # Below this the colors would show rounding.
 LEAST_RANGE = 0.01
 
@@ -35,16 +37,33 @@ def draw_maps(result: FusionMaps, layers: Sequence[int], file: Path) -> None:
     relative = [result.maps[layer].astype(np.float32) * tokens for layer in layers]
     low, high = np.quantile(np.stack(relative), (0.005, 0.995))
     low, high = min(low, 1 - LEAST_RANGE), max(high, 1 + LEAST_RANGE)
-    figure, axes = new_figure(1, len(layers), width=2.1 * len(layers), height=2.6)
+    figure, axes = new_figure(1, len(layers), width=2.1 * len(layers) + 1, height=2.9)
     edges = np.flatnonzero(np.diff(result.labels)) + 0.5
     image: Any = None
     for axis, layer, weights in zip(axes.flat, layers, relative, strict=True):
-        image = axis.imshow(weights, cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
+        image = axis.imshow(weights, cmap="viridis", vmin=low, vmax=high)
         axis.set_title(f"layer {layer + 1}")
         axis.set_xticks(edges, [])
         axis.set_yticks(edges, [])
+        _name_classes(axis.xaxis, result)
+    _name_classes(axes.flat[0].yaxis, result)
+    axes.flat[0].set_ylabel("class that attends")
+    axes.flat[len(layers) // 2].set_xlabel("class that is attended to")
     figure.colorbar(image, ax=axes, label="times uniform", shrink=0.8, extend="both")
     save_figure(figure, file)
+
+
+def _name_classes(axis: Any, result: FusionMaps) -> None:
+    """The name of each class in the middle of its tokens; they are sorted by class."""
+    present, first, count = np.unique(result.labels, return_index=True, return_counts=True)
+    if len(present) > MOST_NAMES:
+        return
+    names = [result.classes[label] for label in present]
+    axis.set_ticks(first + (count - 1) / 2, names, minor=True)
+    turned = max(map(len, names)) > 2
+    axis.set_tick_params(
+        which="minor", length=0, labelsize=6, rotation=90 * turned * (axis.axis_name == "x")
+    )
 
 
 def draw_measures(results: Mapping[str, FusionMaps], file: Path) -> None:

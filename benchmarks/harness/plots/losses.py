@@ -1,19 +1,18 @@
-"""Training losses over epochs, from the curve files beside the results."""
+"""Training losses over epochs, from the curve files beside the results, on one set of axes."""
 
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import Experiment
-from df_heads.benchmarks.harness.plots.drawing import COLORS, new_figure, save_with_vectors
+from df_heads.benchmarks.harness.plots.drawing import COLORS
 from df_heads.benchmarks.harness.store.results import ResultFolder
 
-_PANEL_WIDTH, _PANEL_HEIGHT = 5.0, 3.6
 _LINES = ("-", "--", ":", "-.")
+_GRAY = "0.4"
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,6 @@ class LossCurve:
 
     label: str
     losses: Sequence[Sequence[tuple[float, float]]]
-
-
-@dataclass(frozen=True)
-class LossPanel:
-    """One set of axes, of runs with the same loss."""
-
-    title: str
-    curves: Sequence[LossCurve]
 
 
 def load_losses(results: ResultFolder, experiment: Experiment) -> list[tuple[float, float]] | None:
@@ -56,28 +47,31 @@ def load_losses(results: ResultFolder, experiment: Experiment) -> list[tuple[flo
         ) from error
 
 
-def draw_losses(stem: Path, panels: Sequence[LossPanel]) -> list[Path]:
-    """Draw panels side by side, as PNG and SVG; the mean over seeds, and each seed thinly.
+def draw_losses(axis: Any, curves: Sequence[LossCurve], *, collapsed: Sequence[float] = ()) -> None:
+    """Draw the mean over seeds, each seed thinly, and the loss of parallel projections.
 
     Args:
-        stem: The files, without their endings.
-        panels: What to draw.
-
-    Returns:
-        The files.
-
-    Raises:
-        InputError: If there is no matplotlib.
+        axis: Where.
+        curves: Of runs with the same loss.
+        collapsed: The losses log(2N - 1) that parallel projections would have, N the batch; none
+            for another loss than NT-Xent.
     """
-    figure, axes = new_figure(
-        1, len(panels), width=_PANEL_WIDTH * len(panels), height=_PANEL_HEIGHT
-    )
-    for axis, panel in zip(axes[0], panels, strict=True):
-        axis.set(title=panel.title, xlabel="epoch", ylabel="training loss")
-        for number, curve in enumerate(panel.curves):
-            _draw(axis, curve, COLORS[number % len(COLORS)], _LINES[number // len(COLORS) % 4])
-        axis.legend(fontsize="small", frameon=False)
-    return save_with_vectors(figure, stem)
+    axis.set(xlabel="epoch", ylabel="training loss")
+    for number, curve in enumerate(curves):
+        _draw(axis, curve, COLORS[number % len(COLORS)], _LINES[number // len(COLORS) % 4])
+    for loss in collapsed:
+        axis.axhline(loss, color=_GRAY, linewidth=0.9, linestyle=(0, (6, 3)), zorder=0)
+        axis.annotate(
+            "log(2N \u2212 1): all projections parallel",
+            (1, loss),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="right",
+            fontsize="small",
+            color=_GRAY,
+        )
+    axis.legend(fontsize="small", frameon=False)
 
 
 def _draw(axis: Any, curve: LossCurve, color: str, style: str) -> None:

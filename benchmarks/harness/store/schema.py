@@ -128,6 +128,7 @@ class FusionData(Struct, frozen=True, forbid_unknown_fields=True):
         fingerprint: Of the images and labels.
         split: "test".
         tokens: How many of them.
+        classes: The names of the classes; empty in files of before they were kept.
     """
 
     name: str
@@ -135,6 +136,7 @@ class FusionData(Struct, frozen=True, forbid_unknown_fields=True):
     fingerprint: str
     split: str
     tokens: Count
+    classes: tuple[str, ...] = ()
 
 
 class FusionResult(Stored, frozen=True, kw_only=True):

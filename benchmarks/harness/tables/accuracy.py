@@ -9,6 +9,8 @@ from df_heads.benchmarks.harness.tables.comparisons import Comparison, gains_wit
 from df_heads.benchmarks.harness.tables.runs import Configuration, Runs
 from df_heads.benchmarks.harness.tables.values import Duration, Mean, Millions, Number
 
+#: What heads are compared with, and in which words; each only with those before it, so that no
+#: comparison stands there twice with the sign turned.
 REFERENCES = {BASELINE: "feedforward", CONTROL: "attention off"}
 
 
@@ -58,11 +60,17 @@ def compare_heads(headings: Sequence[str], rows: Sequence[Runs]) -> list[Compari
     for runs in rows:
         asked = runs.configuration
         setting = (*zip(headings, asked.labels, strict=True), ("size", asked.size))
-        for reference, title in REFERENCES.items():
+        for reference in before(asked.family, list(REFERENCES)):
             other = by_head.get((asked.labels, f"{reference}-{asked.size}"))
-            if other is not None and other is not runs:
-                found += runs.compare(other, head=asked.title, over=title, setting=setting)
+            if other is not None:
+                over = REFERENCES[reference]
+                found += runs.compare(other, what=asked.title, over=over, setting=setting)
     return found
+
+
+def before(name: str, references: Sequence[str]) -> Sequence[str]:
+    """The references that something is compared with: all, or, of one of them, those before it."""
+    return references[: references.index(name)] if name in references else references
 
 
 def accuracies_and_gains(

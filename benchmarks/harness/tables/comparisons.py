@@ -18,17 +18,18 @@ _SPEAKING = ("data", "setting", "size")
 
 @dataclass(frozen=True)
 class Comparison:
-    """One head over another, paired by seed.
+    """One head over another, or one setting of a head over another, paired by seed.
 
     Attributes:
-        head: The one.
-        over: The other, or the setting that the same head is compared with.
-        setting: What both have in common, as (heading, value): data, size and so on.
+        what: The head, or the setting where the head is the same.
+        over: What it is compared with, of the same kind.
+        setting: What both have in common, as (heading, value): data, size and so on; the head too
+            where settings are compared.
         accuracy: Which accuracy, such as "unsup.".
         gain: In points.
     """
 
-    head: str
+    what: str
     over: str
     setting: tuple[tuple[str, str], ...]
     accuracy: str
@@ -47,7 +48,7 @@ class Comparison:
             for heading, value in self.setting
             if value and heading != "backbone"
         ]
-        return f"{self.head} over {self.over}: {', '.join(words)}"
+        return f"{self.what} over {self.over}: {', '.join(words)}"
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ def gain_table(comparisons: Sequence[Comparison]) -> GainTable:
     """
     pairs: dict[tuple[object, ...], dict[str, Comparison]] = {}
     for one in comparisons:
-        pairs.setdefault((one.setting, one.head, one.over), {})[one.accuracy] = one
+        pairs.setdefault((one.setting, one.what, one.over), {})[one.accuracy] = one
     accuracies = list(dict.fromkeys(one.accuracy for one in comparisons))
-    headings = [heading for heading, _ in comparisons[0].setting] + ["head", "over"]
+    headings = [heading for heading, _ in comparisons[0].setting] + ["what", "over"]
     for accuracy in accuracies:
         headings += [f"{accuracy} gain", "95 % interval", "verdict"]
     rows = [_row(pair, accuracies) for pair in pairs.values()]
@@ -76,7 +77,7 @@ def gain_table(comparisons: Sequence[Comparison]) -> GainTable:
 
 def _row(pair: Mapping[str, Comparison], accuracies: Sequence[str]) -> list[Cell]:
     first = next(iter(pair.values()))
-    cells: list[Cell] = [*(value for _, value in first.setting), first.head, first.over]
+    cells: list[Cell] = [*(value for _, value in first.setting), first.what, first.over]
     for accuracy in accuracies:
         one = pair.get(accuracy)
         cells += [Gain(one.gain), Interval(one.gain), one.verdict] if one else ["", "", ""]

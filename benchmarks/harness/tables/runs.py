@@ -117,18 +117,18 @@ class Runs:
         return paired_gain(self.accuracies(column), over.accuracies(column))
 
     def compare(
-        self, other: "Runs", *, head: str, over: str, setting: tuple[tuple[str, str], ...]
+        self, other: "Runs", *, what: str, over: str, setting: tuple[tuple[str, str], ...]
     ) -> list[Comparison]:
         """A comparison with other runs for each accuracy; none without a common seed.
 
         Args:
             other: The other runs.
-            head: See `Comparison`.
+            what: See `Comparison`.
             over: See `Comparison`.
             setting: See `Comparison`.
         """
         return [
-            Comparison(head, over, setting, column.removesuffix(" %"), gain)
+            Comparison(what, over, setting, column.removesuffix(" %"), gain)
             for column in self.configuration.metrics
             if (gain := self.gain(column, other)) is not None
         ]

@@ -87,11 +87,12 @@ def _blocks_panel(axis: Any, base: Sequence[Measured], short: Sequence[Measured]
     promised = [
         median([m.scores[0] * (m.factor_derived or 0) ** (b - 1) for m in base]) for b in blocks
     ]
-    inside = [value if value and value > LOW else float("nan") for value in promised]
-    axis.plot(blocks, inside, "k:", linewidth=1.5, label=f"Theorem 2's factor, n = {n}")
+    inside = [_inside(value or 0.0) for value in promised]
+    label = f"Theorem 2's promise, n = {n}"
+    axis.plot(blocks, inside, "k:v", markersize=4, linewidth=1.5, clip_on=False, label=label)
     axis.set_xlabel("block")
     axis.set_xticks(blocks)
-    axis.legend(frameon=False, fontsize=8, loc="lower right")
+    axis.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.04))
 
 
 def _line(

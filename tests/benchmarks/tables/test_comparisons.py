@@ -33,7 +33,7 @@ def test_accuracies_of_a_pair_share_a_row() -> None:
     other = dataclasses.replace(SURE, over="attention off")
     table = gain_table([SURE, ALONE, other])
     assert table.headings == [
-        "data", "backbone", "batch size", "size", "head", "over",
+        "data", "backbone", "batch size", "size", "what", "over",
         "unsup. gain", "95 % interval", "verdict", "sup. gain", "95 % interval", "verdict", "seeds",
     ]  # fmt: skip
     first, second = ([str(cell) for cell in row] for row in table.rows)
@@ -74,7 +74,7 @@ def test_heads_are_compared_over_the_seeds_that_both_have() -> None:
         load,
     )
     found = comparisons_in(blocks)
-    assert {one.head for one in found} == {"transformer"}
+    assert {one.what for one in found} == {"transformer"}
     assert [(one.accuracy, one.gain) for one in found] == [
         ("unsup.", Summary(10.0, 0.0, 2)),
         ("sup.", Summary(0.0, 0.0, 2)),
