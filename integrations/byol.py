@@ -1,6 +1,7 @@
 """BYOL as a LightningModule, with any projection head."""
 
 from collections.abc import Sequence
+from typing import Any
 
 try:
     from lightly.loss import NegativeCosineSimilarity
@@ -62,6 +63,11 @@ class BYOL(MomentumMethod):
                 self.projection_dim, prediction_hidden_dim, self.projection_dim
             )
         self.criterion = NegativeCosineSimilarity()
+
+    @classmethod
+    def short_run_options(cls, batch_size: int) -> dict[str, Any]:
+        """The reference code's momentum for 40 epochs."""
+        return {"teacher_momentum": 0.97}
 
     def loss(self, views: Sequence[Tensor]) -> Tensor:
         """Equation 2, and the same with the views exchanged, of two views, (N, 3, H, W) each.

@@ -1,5 +1,6 @@
 """The values that settings by name may have; importing this imports no torch."""
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 Stem = Literal["imagenet", "small"]
@@ -8,8 +9,15 @@ STEMS: tuple[Stem, ...] = get_args(Stem)
 Optimizer = Literal["sgd", "lars", "adamw"]
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 
-MethodName = Literal["simclr", "moco", "byol"]
+MethodName = Literal["simclr", "moco", "byol", "vicreg"]
 METHODS: tuple[MethodName, ...] = get_args(MethodName)
+#: Each method's class, in the module of df_heads.integrations that has the method's name.
+METHOD_CLASSES: Mapping[MethodName, str] = {
+    "simclr": "SimCLR",
+    "moco": "MoCo",
+    "byol": "BYOL",
+    "vicreg": "VICReg",
+}
 
 #: How a picture becomes a square: its central part is kept, or its sides are changed.
 Resize = Literal["crop", "stretch"]

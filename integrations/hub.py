@@ -29,7 +29,7 @@ from torch import nn
 
 import df_heads
 from df_heads import heads
-from df_heads.integrations import byol, moco, simclr
+from df_heads.integrations import byol, moco, simclr, vicreg
 from df_heads.integrations.errors import InputError
 from df_heads.integrations.runs import save_weights
 from df_heads.integrations.runs.heads import describe_head
@@ -152,6 +152,10 @@ class MoCo(_PretrainedMethod, moco.MoCo):
 
 class BYOL(_PretrainedMethod, byol.BYOL):
     """BYOL of df_heads.integrations with from_pretrained, save_pretrained, push_to_hub."""
+
+
+class VICReg(_PretrainedMethod, vicreg.VICReg):
+    """VICReg of df_heads.integrations with from_pretrained, save_pretrained, push_to_hub."""
 
 
 _HEADS: Mapping[str, type[_PretrainedHead]] = {

@@ -1,6 +1,8 @@
 """MoCo v2 as a LightningModule, with any projection head."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 try:
     from lightly.models.utils import batch_shuffle, batch_unshuffle, concat_all_gather
@@ -124,6 +126,22 @@ class MoCo(MomentumMethod):
         with self.own_random_stream():
             self.queue = KeyQueue(queue_size, self.projection_dim)
         self._keys: list[Tensor] = []
+
+    @classmethod
+    def short_run_options(cls, batch_size: int) -> dict[str, Any]:
+        """A queue that few images renew within an epoch or so, and the CIFAR-10 demo's momentum."""
+        size = min(4096, 16 * batch_size)
+        return {"temperature": 0.2, "teacher_momentum": 0.99, "queue_size": size}
+
+    @classmethod
+    def collapsed_loss(
+        cls, batch_size: int | None, options: Mapping[str, Any]
+    ) -> tuple[float, str] | None:
+        """log(1 + K): a key is as similar to its query as to all K of the queue."""
+        size = options.get("queue_size")
+        if not isinstance(size, int):
+            return None
+        return math.log(1 + size), f"log(1 + K) of InfoNCE for a queue of K = {size}"
 
     def loss(self, views: Sequence[Tensor]) -> Tensor:
         """InfoNCE of two views, (N, 3, H, W) each, the mean of both directions.

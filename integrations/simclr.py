@@ -1,7 +1,9 @@
 """SimCLR as a LightningModule, with any projection head."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Any
 
 try:
     from lightly.loss import NTXentLoss
@@ -95,6 +97,22 @@ class SimCLR(Method):
         mask = self.partner_mask(len(features[0]), features[0].device)
         joined: Tensor = head(torch.cat(list(features)), attn_mask=mask)
         return list(joined.chunk(len(features)))
+
+    @classmethod
+    def short_run_options(cls, batch_size: int) -> dict[str, Any]:
+        """The temperature, which a run's record should name."""
+        return {"temperature": 0.2}
+
+    @classmethod
+    def collapsed_loss(
+        cls, batch_size: int | None, options: Mapping[str, Any]
+    ) -> tuple[float, str] | None:
+        """log(2N - 1): a view is as similar to its partner as to all others."""
+        if batch_size is None:
+            return None
+        return math.log(
+            2 * batch_size - 1
+        ), f"log(2N - 1) of NT-Xent for a batch of N = {batch_size}"
 
     def loss(self, views: Sequence[Tensor]) -> Tensor:
         """NT-Xent (Equation 1) of two views, (N, 3, H, W) each."""

@@ -8,7 +8,13 @@ from df_heads.integrations.lightly import unregister
 
 ROOT = Path(__file__).parent.parent
 # And how many snippets each has.
-PAGES = {"README.md": 8, "docs/augment.md": 3, "docs/ecosystems.md": 1, "docs/evaluations.md": 1}
+PAGES = {
+    "README.md": 8,
+    "docs/augment.md": 3,
+    "docs/ecosystems.md": 1,
+    "docs/evaluations.md": 1,
+    "docs/methods.md": 1,
+}
 EXECUTED = re.compile(r"<!-- test: this snippet is executed -->\n```python\n(.*?)```", re.S)
 SNIPPETS = {
     f"{page}-{number}": snippet

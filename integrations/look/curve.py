@@ -5,7 +5,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from df_heads.integrations.choices import METHODS
 from df_heads.integrations.errors import InputError
+from df_heads.integrations.method.classes import method_class
 from df_heads.integrations.runs import Run
 
 #: What a column of accuracy or rank is called, in a sentence.
@@ -63,12 +65,11 @@ def collapsed_loss(
 ) -> tuple[float | None, str]:
     """The loss of projections that are all equal, and how it comes about."""
     batch = recipe.get("batch_size")
-    if method == "simclr" and isinstance(batch, int) and batch > 1:
-        return math.log(2 * batch - 1), f"log(2N - 1) of NT-Xent for a batch of N = {batch}"
-    queue = options.get("queue_size")
-    if method == "moco" and isinstance(queue, int):
-        return math.log(1 + queue), f"log(1 + K) of InfoNCE for a queue of K = {queue}"
-    return None, ""
+    known = next((name for name in METHODS if name == method), None)
+    if known is None:  # of a newer version
+        return None, ""
+    size = batch if isinstance(batch, int) and batch > 1 else None
+    return method_class(known).collapsed_loss(size, options) or (None, "")
 
 
 def _number(text: str | None) -> float:

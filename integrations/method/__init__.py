@@ -1,1 +1,1 @@
-"""What SimCLR, MoCo and BYOL are made of."""
+"""What the methods, such as SimCLR, are made of."""

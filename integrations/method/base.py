@@ -78,8 +78,8 @@ class Method(InheritedArguments, LightningModule, ABC):
             within its first steps: all projections become parallel, the loss stays at
             log(2 N - 1) and the gradient vanishes. With it this is rarer; a lower learning rate
             and a longer warmup help too. The stable form needs none of the three.
-        head_options: Keyword arguments of the head's class that win over the preset's, such as
-            {"num_layers": 10}; only for a head given by name.
+        head_options: Keyword arguments of the head's class that win over the preset's and over
+            the method's `head_defaults`, such as {"num_layers": 10}; only for a head given by name.
 
     Raises:
         TypeError: If a value is of another kind.
@@ -88,6 +88,8 @@ class Method(InheritedArguments, LightningModule, ABC):
 
     #: Why one image is not a batch.
     least_batch: str
+    #: Options of a head given by name that this method needs; head_options win over them.
+    head_defaults: Mapping[str, Any] = {}
     #: Whether processes exchange their batches.
     gathers: bool = False
     #: Whether SGD updates all parameters in one kernel.
@@ -161,7 +163,7 @@ class Method(InheritedArguments, LightningModule, ABC):
         with torch.random.fork_rng():
             if isinstance(head, str):
                 width = feature_width(self.backbone, image_size)
-                head = build_head(head, width, **(head_options or {}))
+                head = build_head(head, width, **{**self.head_defaults, **(head_options or {})})
             self.projection_head = head
 
     def forward(self, images: Tensor) -> Tensor:
@@ -199,6 +201,34 @@ class Method(InheritedArguments, LightningModule, ABC):
     def loss(self, views: Sequence[Tensor]) -> Tensor:
         """The loss of two views, (N, 3, H, W) each."""
 
+    def loss_of_batch(self, batch: Any, views: Sequence[Tensor]) -> Tensor:
+        """The loss of a batch with these views; for methods that look at more of it than those."""
+        return self.loss(views)
+
+    @classmethod
+    def short_run_options(cls, batch_size: int) -> dict[str, Any]:
+        """Arguments of its own for hundreds of steps on a small data set; the rest are defaults.
+
+        Args:
+            batch_size: Images in a batch.
+        """
+        return {}
+
+    @classmethod
+    def collapsed_loss(
+        cls, batch_size: int | None, options: Mapping[str, Any]
+    ) -> tuple[float, str] | None:
+        """The loss of projections that are all equal, and how it comes about.
+
+        Args:
+            batch_size: Images in a batch; None if not known.
+            options: Arguments of its own.
+
+        Returns:
+            None where no number is known.
+        """
+        return None
+
     def check_batch_size(self, images: int, processes: int = 1) -> None:
         """Check that the method can train on batches of this size.
 
@@ -221,7 +251,7 @@ class Method(InheritedArguments, LightningModule, ABC):
         self.check_batch_size(len(views[0]), world_size())
         if self.gathers and world_size() > 1:
             check_equal_batches(views[0])
-        loss = self.loss(views)
+        loss = self.loss_of_batch(batch, views)
         self.log(
             "train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(views[0])
         )
@@ -334,6 +364,12 @@ def two_views(batch: Any) -> tuple[Tensor, Tensor]:
         ValueError: If there are not two views of equal shape.
     """
     views = batch[0] if isinstance(batch, list | tuple) else batch
+    if isinstance(views, list | tuple) and len(views) > 2:
+        raise ValueError(
+            f"The batch holds {len(views)} views of each image; the methods take 2, for to a head "
+            "that attends over the batch each further crop would be a sequence of its own. Leave "
+            "them out, as lightly's DINOTransform(n_local_views=0) does."
+        )
     if not isinstance(views, list | tuple) or len(views) != 2:
         raise ValueError(
             "A batch must be (views, ...) with views a list of 2 image tensors, as lightly's "

@@ -40,7 +40,7 @@ class Recipe:
     """All settings of a training.
 
     Attributes:
-        method: "simclr", "moco" or "byol".
+        method: One of df_heads.integrations.choices.METHODS.
         head: A name of df_heads.HEAD_PRESETS.
         backbone: timm's name.
         stem: "imagenet", or "small" for pictures of 32 pixels or so, see build_backbone.

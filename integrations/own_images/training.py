@@ -1,7 +1,7 @@
 """Training on a folder of pictures, from the folder to a run that can be taken away."""
 
 import dataclasses
-import importlib
+import importlib.util
 import os
 import warnings
 from collections.abc import Callable
@@ -31,6 +31,7 @@ from df_heads.integrations.choices import (
 from df_heads.integrations.errors import InputError
 from df_heads.integrations.files.checkpoint_files import CHECKPOINT, CheckpointFiles
 from df_heads.integrations.method.base import Method
+from df_heads.integrations.method.classes import method_class
 from df_heads.integrations.own_images.closing_words import closing_words
 from df_heads.integrations.own_images.epoch_report import EpochReport, say_beside_a_bar
 from df_heads.integrations.own_images.opening import Pictures, Say, describe, open_pictures
@@ -54,7 +55,6 @@ from df_heads.integrations.training.checkpoints import Checkpoints
 from df_heads.integrations.training.finiteness import NotFiniteError
 from df_heads.integrations.training.quiet_lightning import quiet_lightning
 
-_METHODS = {"simclr": "SimCLR", "moco": "MoCo", "byol": "BYOL"}
 #: Pictures that tell how good the features are: the held out ones if they are that many.
 MEASURED = 500
 LEAST_HELD_OUT = 200
@@ -100,7 +100,7 @@ def train(
     Args:
         folder: Pictures: see own_images.finding.find_pictures.
         out: The run folder; None for runs/<name of the folder>.
-        method: "simclr", "moco" or "byol".
+        method: One of df_heads.integrations.choices.METHODS.
         head: A name of df_heads.HEAD_PRESETS; the default is "transformer-stable".
         backbone: A timm model by name.
         stem: "imagenet", or "small" for small pictures: see build_backbone.
@@ -288,12 +288,11 @@ def _build_method(recipe: Recipe) -> Method:
     Raises:
         InputError: If a part of it cannot be built.
     """
-    module = importlib.import_module(f"df_heads.integrations.{recipe.method}")
-    options = method_options(recipe)
+    method = method_class(recipe.method)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            model: Method = getattr(module, _METHODS[recipe.method])(
+            model = method(
                 recipe.backbone,
                 recipe.head,
                 stem=recipe.stem,
@@ -302,27 +301,12 @@ def _build_method(recipe: Recipe) -> Method:
                 optimizer=recipe.optimizer,
                 learning_rate=recipe.learning_rate,
                 weight_decay=recipe.weight_decay,
-                **options,
+                **method.short_run_options(recipe.batch_size),
             )
         model.check_batch_size(recipe.batch_size)
     except (ValueError, RuntimeError) as error:
         raise InputError(str(error)) from error
     return model
-
-
-def method_options(recipe: Recipe) -> dict[str, Any]:
-    """What a method has beside the settings that all share.
-
-    Short runs need a teacher that follows faster than the papers' (MoCo's own CIFAR-10 demo: 0.99;
-    BYOL's code: 0.97 for 40 epochs), and few pictures a queue that is renewed within an epoch or
-    so.
-    """
-    if recipe.method == "moco":
-        size = min(4096, 16 * recipe.batch_size)
-        return {"temperature": 0.2, "teacher_momentum": 0.99, "queue_size": size}
-    if recipe.method == "byol":
-        return {"teacher_momentum": 0.97}
-    return {"temperature": 0.2}
 
 
 def _build_logger(name: LoggerName, path: Path) -> Logger | Literal[False]:
@@ -368,7 +352,7 @@ def _config(
         format=FORMAT,
         df_heads=df_heads.__version__,
         method=recipe.method,
-        method_options=method_options(recipe),
+        method_options=method_class(recipe.method).short_run_options(recipe.batch_size),
         backbone=BackboneConfig(
             name=recipe.backbone, image_size=recipe.image_size, options={"stem": recipe.stem}
         ),

@@ -83,7 +83,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         format: Of the file.
         df_heads: Version that wrote it.
-        method: "simclr", "moco" or "byol".
+        method: One of df_heads.integrations.choices.METHODS.
         method_options: Keyword arguments of the method beside those of its parts.
         backbone: See BackboneConfig.
         head: See HeadConfig.

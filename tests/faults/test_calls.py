@@ -29,6 +29,7 @@ from df_heads.integrations.files.torch_files import write_torch
 from df_heads.integrations.lightly import load_checkpoint, replace_projection_head, save_checkpoint
 from df_heads.integrations.moco import MoCo
 from df_heads.integrations.simclr import SimCLR
+from df_heads.integrations.vicreg import VICReg
 from df_heads.nt_xent import ChunkedNTXentLoss
 
 pytestmark = pytest.mark.usefixtures("in_time")
@@ -107,6 +108,7 @@ OWN: dict[type[nn.Module], dict[str, tuple[Any, ...]]] = {
     SimCLR: {"temperature": NO_RATE, "loss_chunk_size": (0, -1, 1.5, NAN), "streams": (0, 3, "x")},
     MoCo: {"temperature": NO_RATE, "queue_size": (*NO_COUNT, 3), "teacher_momentum": (-1, 2, NAN)},
     BYOL: {"teacher_momentum": (-1, 2, NAN, "x")},
+    VICReg: {"lambda_param": (-1, NAN, "x"), "mu_param": (INF,), "nu_param": (-1,)},
 }
 for _method, _own in OWN.items():
     # Those that all share are checked in one place.
@@ -275,7 +277,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "images without their labels": call(FusionMonitor, IMAGES, LABELS[:3]),
     "images that are a list": call(FusionMonitor, [1], LABELS),
     "labels that are a list": call(FusionMonitor, IMAGES, [0, 1] * 4),
-    **{f"{m.__name__} of one image": step(m, VIEW, VIEW) for m in (SimCLR, MoCo, BYOL)},
+    **{f"{m.__name__} of one image": step(m, VIEW, VIEW) for m in OWN},
     "one view": step(SimCLR, IMAGES),
     "two views of other sizes": step(SimCLR, IMAGES, IMAGES[:3]),
     "a model without heads": call(replace_projection_head, nn.Linear(3, 3)),

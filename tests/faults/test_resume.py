@@ -75,6 +75,7 @@ CASES: dict[str, dict[str, Any]] = {
     "simclr": {},
     "moco": {"method": "moco", "queue_size": 64, "learning_rate": 0.02},
     "byol": {"method": "byol", "teacher_momentum": 0.9},
+    "vicreg": {"method": "vicreg"},
     "compiled": {"compiled": True},
     "lightly": {"augment": "lightly"},
 }

@@ -9,6 +9,7 @@ from torch import nn
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
 from df_heads.integrations import hub
+from df_heads.integrations.choices import METHOD_CLASSES
 from df_heads.integrations.errors import InputError
 from df_heads.integrations.hub import load_head, save_head
 
@@ -23,6 +24,7 @@ METHODS: list[tuple[Any, dict[str, Any]]] = [
     (hub.SimCLR, {"temperature": 0.3, "stem": "imagenet"}),
     (hub.MoCo, {"queue_size": 24}),
     (hub.BYOL, {"prediction_hidden_dim": 12, "views": "joint"}),
+    (hub.VICReg, {"nu_param": 0.5}),
 ]
 
 
@@ -58,6 +60,10 @@ def the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(hub_mixin, "hf_hub_download", download)
     monkeypatch.setattr(hub, "hf_hub_download", download)
     return place
+
+
+def test_there_is_one_for_each_method() -> None:
+    assert [method.__name__ for method, _ in METHODS] == list(METHOD_CLASSES.values())
 
 
 @pytest.mark.parametrize(("method", "options"), METHODS)

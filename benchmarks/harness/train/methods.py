@@ -2,24 +2,19 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from df_heads.benchmarks.harness.base.experiment import SETTINGS, Experiment
-from df_heads.benchmarks.harness.base.registry import Registry, import_path
+from df_heads.benchmarks.harness.base.registry import Registry
+from df_heads.integrations import choices
+from df_heads.integrations.method.classes import method_class
 
 if TYPE_CHECKING:
     from df_heads.integrations.method.base import Method
 
 #: From nothing to the class of a method.
 MethodClass = Callable[[], type["Method"]]
-
-
-def _of_the_project(path: str) -> MethodClass:
-    def load() -> type["Method"]:
-        found: type[Method] = import_path(path)
-        return found
-
-    return load
 
 
 def _from_outside(name: str, found: Any) -> MethodClass:
@@ -32,9 +27,8 @@ def _from_outside(name: str, found: Any) -> MethodClass:
 
 #: Name -> what gives the class. The arguments of its constructor are taken from an Experiment.
 METHODS: Registry[MethodClass] = Registry("method", _from_outside, group="df_heads.methods")
-METHODS.add("simclr", _of_the_project("df_heads.integrations.simclr:SimCLR"))
-METHODS.add("moco", _of_the_project("df_heads.integrations.moco:MoCo"))
-METHODS.add("byol", _of_the_project("df_heads.integrations.byol:BYOL"))
+for _name in choices.METHODS:
+    METHODS.add(_name, partial(method_class, _name))
 
 #: Fields that not every method has an argument for.
 METHOD_FIELDS = tuple(name for name, about in SETTINGS.items() if about.methods)

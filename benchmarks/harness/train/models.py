@@ -43,7 +43,7 @@ def build_model(experiment: Experiment) -> Method:
     try:
         if not HEADS.find(family(experiment.head)).preset:
             options.pop("head_options", None)
-            options |= _modules(experiment)
+            options |= _modules(experiment, method)
         model = method(**options)
         model.check_batch_size(experiment.batch_size // experiment.devices, experiment.devices)
     except ValueError as error:
@@ -76,11 +76,12 @@ def _check_compiled(experiment: Experiment) -> None:
             )
 
 
-def _modules(experiment: Experiment) -> dict[str, nn.Module]:
+def _modules(experiment: Experiment, method: type[Method]) -> dict[str, nn.Module]:
     """Backbone and head of an experiment whose head the methods do not know by name."""
     backbone = untrained_backbone(experiment)
     # As in Method: what comes after must not depend on how many random numbers a head draws.
     with torch.random.fork_rng():
         width = feature_width(backbone, experiment.image_size)
-        head = build_named_head(experiment.head, width, **experiment.head_options)
+        head_options = {**method.head_defaults, **experiment.head_options}
+        head = build_named_head(experiment.head, width, **head_options)
     return {"backbone": backbone, "head": head}

@@ -96,4 +96,6 @@ def test_the_loss_of_a_collapse() -> None:
     value, _ = collapsed_loss("moco", {"queue_size": 12}, {})
     keys = F.normalize(torch.ones(12, 4), dim=1)
     assert value == pytest.approx(float(info_nce(z, z, keys, 0.2)), rel=1e-5)
-    assert collapsed_loss("byol", {}, {"batch_size": 8}) == (None, "")
+    assert collapsed_loss("vicreg", {}, {})[0] == pytest.approx(24.75)
+    for method in ("byol", "of the future"):
+        assert collapsed_loss(method, {}, {"batch_size": 8}) == (None, "")

@@ -9,16 +9,17 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import get_type_hints
 
-from df_heads.integrations.byol import BYOL
+from df_heads.integrations import choices
 from df_heads.integrations.compiled.indexed_images import IndexedImages
 from df_heads.integrations.compiled.simclr import CompiledSimCLR
 from df_heads.integrations.method.base import Method
+from df_heads.integrations.method.classes import method_class
 from df_heads.integrations.method.options import MethodOptions
 from df_heads.integrations.moco import MoCo
 from df_heads.integrations.simclr import SimCLR
 from df_heads.integrations.training.batches import BatchOptions, TrainingBatches
 
-METHODS = [SimCLR, MoCo, BYOL, CompiledSimCLR]
+METHODS: list[Any] = [*map(method_class, choices.METHODS), CompiledSimCLR]
 SHARED = inspect.signature(Method).parameters
 
 
@@ -150,7 +151,7 @@ def test_an_instance_has_the_signature_of_its_call(tiny: Callable[..., SimCLR]) 
 
 
 def test_what_was_given_is_among_the_hyperparameters(tmp_path: Any) -> None:
-    for method in (SimCLR, MoCo, BYOL):
+    for method in map(method_class, choices.METHODS):
         model = method("test_resnet", "feedforward", image_size=16, learning_rate=0.02)
         taken = inspect.signature(method).parameters
         # Whoever loads a checkpoint has its weights.

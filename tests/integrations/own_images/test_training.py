@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from df_heads.integrations.errors import InputError
+from df_heads.integrations.method.classes import method_class
 from df_heads.integrations.own_images.closing_words import closing_words
 from df_heads.integrations.own_images.recipe import fit_recipe
 from df_heads.integrations.runs import Run, load_backbone, load_head, read_run
@@ -145,13 +146,14 @@ def test_unlabelled_pictures_are_measured_by_rank_me(
     assert not any("kNN" in line for line in said)
 
 
-@pytest.mark.parametrize("method", ["moco", "byol"])
+@pytest.mark.parametrize("method", ["moco", "byol", "vicreg"])
 def test_other_methods(
     method: str, flat: Path, tmp_path: Path, tiny_train: Callable[..., Run]
 ) -> None:
     run = tiny_train(flat, tmp_path / "run", method=method, epochs=1, head="feedforward-small")
     assert run.config.method == method
-    assert load_head(run)(torch.randn(4, 96)).shape == (4, 512)
+    wide = method_class(method).head_defaults.get("output_dim", 512)
+    assert load_head(run)(torch.randn(4, 96)).shape == (4, wide)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
