@@ -35,9 +35,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # solo-learn and the Trainer it sets up
 ]
 
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "solo-learn.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(
-    r"<!-- test: executed where solo-learn is installed -->\n```python\n(.*?)```", README, re.S
+    r"<!-- test: executed where solo-learn is installed -->\n```python\n(.*?)```", PAGE, re.S
 )
 SMALL_HEAD = {"hidden_dim": 16, "num_layers": 2, "num_heads": 2, "head_dim": 8}
 BATCH = 8
@@ -405,7 +405,7 @@ def test_attention_is_recorded_as_in_any_model() -> None:
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
-def test_the_snippets_of_the_readme_run(snippet: str, tmp_path: Path) -> None:
+def test_the_snippets_of_the_page_run(snippet: str, tmp_path: Path) -> None:
     path = tmp_path / "model.ckpt"
     fit(build("simclr_tph")).save_checkpoint(path)
     exec(snippet, {"checkpoint": path, "images": torch.randn(2, 3, 32, 32)})

@@ -30,7 +30,7 @@ if "SOLO_LEARN_DIR" not in os.environ:
         allow_module_level=True,
     )
 CLONE = Path(os.environ["SOLO_LEARN_DIR"]).resolve()
-EXAMPLE = Path(__file__).parents[3] / "examples" / "solo_learn.md"
+EXAMPLE = Path(__file__).parents[3] / "docs" / "solo-learn.md"
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # solo-learn and the Trainer it sets up
 
