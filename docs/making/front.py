@@ -146,8 +146,8 @@ def words(found: Gains) -> str:
         f"(10,000 images, 10 epochs, {seeds} seeds, the paper's form, each head at its tuned rate) "
         f"the Transformer head gains {said('transformer', OFF)} points, by nearest neighbours and "
         "by a linear probe of the backbone, over the same layers with attention off, and "
-        f"{said('transformer', MLP)} over the paper's MLP. **Whether by finding its kind is open**: over "
-        "attention to all alike, which finds nobody, its gain is undecided, "
+        f"{said('transformer', MLP)} over the paper's MLP. **Whether by finding its kind is "
+        "open**: over attention to all alike, which finds nobody, its gain is undecided, "
         f"{said('transformer', UNIFORM)}; and the paper's 1000 epochs were not run here.",
         "Speed: on two CPU cores in bf16, ResNet18 at 32 pixels, the whole step does "
         f"{ours:.0f} views a second with `--compiled`, {lightly:.0f} with lightly's pipeline; no "
