@@ -3,10 +3,11 @@
     python benchmarks/run_tuning.py --smoke                                   # no download
     python benchmarks/run_tuning.py --datasets cifar100 --epochs 100          # four rates for each
 
-Every head gets the same rates, epochs and seeds. The test set is not looked at: a tenth of each
-training class is neither trained on nor probed with, and the rate with the best nearest-neighbour
-accuracy within it is chosen. Every run is stored like any other; running it again does only what is
-missing. Prints the flag that hands the rates to the tables.
+Every head gets the same rates, epochs and seeds; --further-rates are for heads whose best rate is
+the lowest or the highest tried so far, one at a time until the best one lies inside. The test set
+is not looked at: a tenth of each training class is neither trained on nor probed with, and the rate
+with the best nearest-neighbour accuracy within it is chosen. Every run is stored like any other;
+running it again does only what is missing. Prints the flag that hands the rates to the tables.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from df_heads.benchmarks.harness.plan.tuning import (
     CRITERION,
     choose,
     counts,
+    next_rate,
     notes,
     rate_of,
     tuning_table,
@@ -53,6 +55,15 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help=f"default: {' '.join(f'{rate:g}' for rate in RATES)}",
     )
     parser.add_argument(
+        "--further-rates",
+        nargs="+",
+        type=float,
+        default=[],
+        metavar="RATE",
+        help="to add for a head whose best rate is the lowest or highest tried, the nearest first "
+        "(default: none)",
+    )
+    parser.add_argument(
         "--holdout",
         type=float,
         default=0.1,
@@ -75,23 +86,38 @@ def cell(args: argparse.Namespace, head: str, rate: float, seed: int) -> Experim
 
 
 def jobs(args: argparse.Namespace) -> list[Job]:
-    """Every head at every rate, one seed after the other."""
+    """Every head at every rate, one seed after the other, and the further rates known by now."""
+    every = tried(args, ResultFolder(args.out_dir, create=False))
     return [
-        Job(cell(args, head, rate, seed), label=f"learning rate {rate:g}")
+        Job(runs.configuration.experiments[seed], label=f"learning rate {rate_of(runs):g}")
         for seed in args.seeds
-        for head in cells.presets(args)
-        for rate in args.rates
+        for runs in every
     ]
 
 
 def tried(args: argparse.Namespace, results: ResultFolder) -> list[Runs]:
-    """What was run, by head and rate."""
-    return [
-        Runs(Configuration((), head, experiments), results.load)
-        for head in cells.presets(args)
-        for rate in args.rates
-        for experiments in [{seed: cell(args, head, rate, seed) for seed in args.seeds}]
-    ]
+    """What was run or is to be, by head and rate."""
+    return [runs for head in cells.presets(args) for runs in _tried_of(args, results, head)]
+
+
+def _tried_of(args: argparse.Namespace, results: ResultFolder, head: str) -> list[Runs]:
+    def runs(rate: float) -> Runs:
+        experiments = {seed: cell(args, head, rate, seed) for seed in args.seeds}
+        return Runs(Configuration((), head, experiments), results.load)
+
+    def ended(one: Runs) -> bool:
+        return all(
+            seed in one.results or results.failure(experiment) is not None
+            for seed, experiment in one.configuration.experiments.items()
+        )
+
+    every = [runs(rate) for rate in args.rates]
+    while args.further_rates and all(map(ended, every)):
+        further = next_rate(every, args.further_rates)
+        if further is None:
+            break
+        every.append(runs(further))
+    return every
 
 
 def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:
@@ -135,7 +161,12 @@ def store(args: argparse.Namespace, results: ResultFolder) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing, then print the choice and the flag to paste."""
     args = parse(arguments)
-    code = run_table(NAME, args, jobs(args), table)
+    while True:
+        wanted = jobs(args)
+        code = run_table(NAME, args, wanted, table)
+        # What was found may ask for further rates, and a share never ends the others'.
+        if args.table_only or jobs(args) == wanted:
+            break
     if is_first_process():
         store(args, ResultFolder(args.out_dir))
     return code

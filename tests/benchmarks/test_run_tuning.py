@@ -2,12 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
-from made_results import made_result
+from made_results import made_result, save_made
 
 from df_heads.benchmarks import run_tuning
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.plan.flags import run_script
-from df_heads.benchmarks.harness.plan.tuning import choose, notes, tuning_table
+from df_heads.benchmarks.harness.plan.tuning import choose, next_rate, notes, tuning_table
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.store.schema import RunResult
 from df_heads.benchmarks.harness.tables.runs import Configuration, Runs
@@ -74,6 +74,75 @@ def test_every_head_gets_the_same_budget_on_held_out_images() -> None:
             (experiment.learning_rate, experiment.epochs)
         )
     assert len({tuple(sorted(budget)) for budget in budgets.values()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "following"),
+    [
+        ({0.03: 30.0, 0.1: 40.0, 0.3: 35.0}, None),
+        ({0.03: 40.0, 0.1: 35.0, 0.3: 30.0}, 0.01),
+        ({0.01: 41.0, 0.03: 40.0, 0.1: 35.0}, 0.003),
+        ({0.003: 42.0, 0.01: 41.0, 0.03: 40.0}, None),
+        ({0.03: 30.0, 0.1: 35.0, 0.3: 40.0}, 1.0),
+        ({0.1: 35.0, 0.3: 40.0, 1.0: 41.0}, None),
+        ({0.1: 40.0}, 0.03),
+    ],
+)
+def test_the_grid_grows_until_the_best_rate_is_inside(
+    accuracies: dict[float, float], following: float | None
+) -> None:
+    runs = [tried("lightly-small", rate, value, value) for rate, value in accuracies.items()]
+    assert next_rate(runs, [1.0, 0.01, 0.003, 0.03]) == following
+
+
+def test_a_head_that_collapses_at_every_rate_is_tried_at_lower_ones() -> None:
+    runs = [tried("lightly-small", rate, 9.0, 9.0, loss=6.99) for rate in (0.1, 0.3)]
+    assert next_rate(runs, [1.0, 0.03, 0.01]) == 0.03
+    # The collapsed rate beyond the best one encloses it.
+    assert next_rate([*runs[1:], *TRIED[3:5]], [1.0, 0.01]) == 0.01
+    assert next_rate([tried("lightly-small", 0.03, 8.0, 8.0), TRIED[3], *runs], [1.0]) is None
+
+
+def test_further_rates_are_for_the_heads_that_need_them(tmp_path: Path) -> None:
+    flags = ["--rates", "0.1", "0.3", "--further-rates", "0.03", "1", "3", "--seeds", "0", "1"]
+    args = run_tuning.parse(
+        [*flags, "--heads", "feedforward", "lightly", "--out-dir", str(tmp_path)]
+    )
+    results = ResultFolder(tmp_path)
+
+    def run(head: str, accuracy: dict[float, float]) -> None:
+        for job in run_tuning.jobs(args):
+            experiment, rate = job.experiment, job.experiment.learning_rate
+            if experiment.head == head and rate in accuracy and not job.done(results):
+                if accuracy[rate] < 0:
+                    results.save_failure(experiment, "the loss is not finite")
+                else:
+                    metrics = {"unsupervised": accuracy[rate], "supervised": 0.0}
+                    save_made(results, experiment, metrics=metrics)
+
+    def rates(head: str) -> list[float]:
+        return [
+            job.experiment.learning_rate
+            for job in run_tuning.jobs(args)
+            if job.experiment.head == head and job.experiment.seed == 0
+        ]
+
+    run("feedforward-small", {0.1: 30.0})
+    assert rates("feedforward-small") == [0.1, 0.3]
+    run("feedforward-small", {0.3: 40.0})
+    assert rates("feedforward-small") == [0.1, 0.3, 1.0]
+    # A rate whose runs fail encloses the best one too.
+    run("feedforward-small", {1.0: -1.0})
+    assert rates("feedforward-small") == [0.1, 0.3, 1.0]
+    assert rates("lightly-small") == [0.1, 0.3]
+    run("lightly-small", {0.1: 40.0, 0.3: 30.0})
+    run("lightly-small", {0.03: 41.0})
+    assert rates("lightly-small") == [0.1, 0.3, 0.03]
+    lines = to_terminal(run_tuning.table(args, results))
+    (row,) = [line for line in lines.splitlines() if line.startswith("| lightly")]
+    assert [cell.strip() for cell in row.strip("|").split("|")][4:] == ["", "0.03"]
+    assert "lightly-small: the best rate, 0.03, is the lowest tried" in lines
+    assert "feedforward-small: the best" not in lines
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from functools import cache
 from typing import Literal
 
 CONFIDENCE = 0.95
+# Cohen's (1988) usual probability of finding an effect that is there.
+POWER = 0.8
 # Differences closer together than this, in points, are equal but for rounding.
 EQUAL = 1e-9
 
@@ -31,9 +33,13 @@ class Summary:
     @property
     def interval(self) -> tuple[float, float] | None:
         """The 95 % t interval of the mean, low and high; None for one seed."""
+        return self.interval_at(CONFIDENCE)
+
+    def interval_at(self, confidence: float) -> tuple[float, float] | None:
+        """The t interval that holds the mean with this probability; None for one seed."""
         if self.deviation is None:
             return None
-        half = t_quantile(self.count - 1) * self.deviation / math.sqrt(self.count)
+        half = t_quantile(self.count - 1, confidence) * self.deviation / math.sqrt(self.count)
         return self.mean - half, self.mean + half
 
 
@@ -83,9 +89,52 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def p_value(gain: Summary) -> float:
+    """The probability of a mean as far from 0 without any effect, by Student's t, two-sided.
+
+    1 for one seed, and for differences that are all equal: they say nothing, see `verdict`.
+    """
+    if gain.deviation is None or gain.deviation < EQUAL:
+        return 1.0
+    from scipy.special import stdtr
+
+    distance = abs(gain.mean) * math.sqrt(gain.count) / gain.deviation
+    return float(2 * stdtr(gain.count - 1, -distance))
+
+
+def smallest_gain(deviation: float, count: int, *, level: float = 1 - CONFIDENCE) -> float:
+    """The smallest true gain that a paired, two-sided t test finds with 80 % probability.
+
+    To find is to tell its sign rightly. From the noncentral t distribution; in the units of
+    `deviation`.
+
+    Args:
+        deviation: Of the paired differences between seeds.
+        count: Number of seeds.
+        level: Probability of a false verdict that the test allows.
+
+    Raises:
+        ValueError: If there are fewer than two seeds.
+    """
+    return deviation * _smallest_effect(count, level)
+
+
 @cache
-def t_quantile(freedom: int) -> float:
-    """The t with P(-t <= T <= t) = 95 % for Student's T of `freedom` degrees of freedom.
+def _smallest_effect(count: int, level: float) -> float:
+    """`smallest_gain` in standard deviations."""
+    critical = t_quantile(count - 1, 1 - level)
+    from scipy.optimize import brentq
+    from scipy.stats import nct
+
+    def too_often(shift: float) -> float:
+        return float(nct.sf(critical, count - 1, shift) - POWER)
+
+    return float(brentq(too_often, 0.0, 2 * critical + 3)) / math.sqrt(count)
+
+
+@cache
+def t_quantile(freedom: int, confidence: float = CONFIDENCE) -> float:
+    """The t with P(-t <= T <= t) = confidence for Student's T of `freedom` degrees of freedom.
 
     Raises:
         ValueError: If there is no degree of freedom.
@@ -94,4 +143,4 @@ def t_quantile(freedom: int) -> float:
         raise ValueError(f"freedom={freedom} must be at least 1: use two seeds or more.")
     from scipy.stats import t
 
-    return float(t.ppf((1 + CONFIDENCE) / 2, freedom))
+    return float(t.ppf((1 + confidence) / 2, freedom))

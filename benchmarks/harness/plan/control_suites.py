@@ -9,6 +9,8 @@ from typing import Any
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.names import BASELINE, CONTROL, UNIFORM
 from df_heads.benchmarks.harness.base.registry import Registry
+from df_heads.benchmarks.harness.plan.mechanism import MECHANISM
+from df_heads.benchmarks.harness.plan.protocols import Protocol
 from df_heads.benchmarks.harness.train.methods import only_of_method, takes
 
 # Layers of the paper's Transformer heads: the presets', so such a cell is Table 2's.
@@ -45,6 +47,7 @@ class Suite:
         baselines: Settings that each head's other settings are compared with, a baseline with
             those before it.
         note: One sentence for above the table on what the flags leave out; empty for none.
+        protocol: Hypotheses that are judged together, on seeds stated before; None for none.
     """
 
     question: str
@@ -52,6 +55,12 @@ class Suite:
     references: Sequence[str] = (FEEDFORWARD, OFF)
     baselines: Sequence[str] = ()
     note: Callable[[argparse.Namespace], str] = lambda _: ""
+    protocol: Protocol | None = None
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """The seeds of its full run: those of its protocol, or three."""
+        return range(3) if self.protocol is None else self.protocol.seeds
 
 
 def grid(heads: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Variant]:
@@ -201,6 +210,12 @@ _OF_THE_PROJECT: dict[str, Suite] = {
             "transformer-stable-uniform",
         ),
         references=(OFF, UNIFORM, TRANSFORMER, STABLE_OFF),
+    ),
+    "mechanism": Suite(
+        "What does mixing the batch do: find the class, or centre the features?",
+        heads_only(*MECHANISM.heads),
+        references=(),
+        protocol=MECHANISM,
     ),
     "baselines": Suite(
         "Does the head beat what users have today, and a feed-forward head of equal cost?",

@@ -10,6 +10,7 @@ from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.evaluate.evaluation import Load
 from df_heads.benchmarks.harness.plan import cells
 from df_heads.benchmarks.harness.plan.control_suites import Suite, Variant
+from df_heads.benchmarks.harness.plan.judging import judged_blocks
 from df_heads.benchmarks.harness.plots.losses import LossCurve, load_losses
 from df_heads.benchmarks.harness.plots.suite import SuitePanel, draw_suite_panels
 from df_heads.benchmarks.harness.store.results import ResultFolder
@@ -65,6 +66,22 @@ def suite_table(args: argparse.Namespace, name: str, suite: Suite, load: Load) -
         *([Paragraph(note)] if note else []),
         accuracy_table(headings, rows),
         *gains_with_legend(_comparisons(suite, every, load)),
+        *_judged(suite, every, load),
+    ]
+
+
+def _judged(suite: Suite, every: Sequence[Configuration], load: Load) -> list[Block]:
+    """The hypotheses of the suite's protocol, a family for each data set and size."""
+    if suite.protocol is None:
+        return []
+    families: dict[str, dict[str, Runs]] = {}
+    for one in every:
+        where = f"{one.labels[0]}, {one.size} heads"
+        families.setdefault(where, {})[one.family] = Runs(one, load)
+    return [
+        block
+        for where, runs in families.items()
+        for block in judged_blocks(suite.protocol, runs, where)
     ]
 
 

@@ -40,15 +40,35 @@ def choose(tried: Sequence[Runs]) -> dict[str, float]:
     return {head: rate for head, (_, rate) in best.items()}
 
 
+def next_rate(tried: Sequence[Runs], spare: Sequence[float]) -> float | None:
+    """The rate to try next for one head, so that its best one comes to lie inside.
+
+    Args:
+        tried: The head's runs so far, all of them ended.
+        spare: Rates that may be added.
+
+    Returns:
+        The nearest beyond the best rate if that is the lowest or the highest tried, below all if
+        none can be chosen; None if the best lies inside or there is none left.
+    """
+    rates = sorted(map(rate_of, tried))
+    best = next(iter(choose(tried).values()), rates[0])
+    if best == rates[0]:
+        return max((rate for rate in spare if rate < best), default=None)
+    if best == rates[-1]:
+        return min((rate for rate in spare if rate > best), default=None)
+    return None
+
+
 def tuning_table(tried: Sequence[Runs]) -> Table:
-    """A line for each head: its accuracy at each rate, and the rate chosen."""
+    """A line for each head: its accuracy at each rate that was for it, and the rate chosen."""
     rates = sorted({rate_of(runs) for runs in tried})
     chosen = choose(tried)
     by_head = {(runs.configuration.head, rate_of(runs)): runs for runs in tried}
     lines: list[list[Cell]] = [
         [
             head,
-            *(_mean(by_head[head, rate]) for rate in rates),
+            *(_mean(by_head[head, rate]) if (head, rate) in by_head else "" for rate in rates),
             Number(chosen[head], "g") if head in chosen else "none",
         ]
         for head in dict.fromkeys(runs.configuration.head for runs in tried)
@@ -62,14 +82,16 @@ def _mean(runs: Runs) -> Mean:
 
 def notes(tried: Sequence[Runs]) -> list[str]:
     """What to know before using the choice, one sentence each."""
-    rates = sorted({rate_of(runs) for runs in tried})
+    rates: dict[str, list[float]] = {}
+    for runs in tried:
+        rates.setdefault(runs.configuration.head, []).append(rate_of(runs))
     chosen = choose(tried)
     sentences = [
         f"{head}: the best rate, {rate:g}, is the "
-        f"{'lowest' if rate == rates[0] else 'highest'} tried; a better one may lie beyond: add "
-        "it to --rates."
+        f"{'lowest' if rate == min(rates[head]) else 'highest'} tried; a better one may lie "
+        "beyond: add it to --rates."
         for head, rate in chosen.items()
-        if len(rates) > 1 and rate in (rates[0], rates[-1])
+        if len(rates[head]) > 1 and rate in (min(rates[head]), max(rates[head]))
     ]
     sentences += [
         f"{head}: no rate was run with every seed and without a collapse."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from df_heads.benchmarks.harness.base.names import SIZES, family, size_of
-from df_heads.benchmarks.harness.base.registry import Registry
+from df_heads.benchmarks.harness.base.registry import Registry, import_path
 from df_heads.presets import HEAD_PRESETS, build_head
 
 if TYPE_CHECKING:
@@ -20,10 +20,12 @@ class HeadFamily:
         build: From a size, the width of the backbone's features, and keyword arguments that win
             over those of the size, to the head.
         preset: Whether df_heads.build_head, and so every method, knows it by name.
+        told_classes: Whether it is trained as an oracle that is told the classes, see class_oracle.
     """
 
     build: Callable[..., "nn.Module"]
     preset: bool = False
+    told_classes: bool = False
 
 
 # Hidden and output width of lightly's head of two linear layers with BatchNorm behind both.
@@ -35,6 +37,20 @@ _LIGHTLY_WIDTHS: Mapping[str, tuple[int, int]] = {
 }
 #: Hidden and output width of a head from outside: those of the paper's Transformer heads.
 OUTSIDE_WIDTHS: Mapping[str, int] = {"small": 128, "large": 256}
+
+
+# Family -> the preset family it is made from, and what exchanges each block, see altered_heads.
+_ALTERED: Mapping[str, tuple[str, str]] = {
+    "feedforward-residual": ("transformer", "no_attention:without_attention"),
+    "transformer-self-centred": ("transformer-self", "batch_statistics:centre_before"),
+    "transformer-self-batchnorm": ("transformer-self", "batch_statistics:normalise_before"),
+    "transformer-uniform-detached": ("transformer-uniform", "attentions:DetachedTokens.put_into"),
+    "transformer-stopped": ("transformer", "attentions:StoppedWeights.put_into"),
+    "transformer-random-keys": ("transformer", "attentions:RandomKeys.put_into"),
+    "transformer-half": ("transformer", "attentions:HalfBatch.put_into"),
+    "transformer-top8": ("transformer", "attentions:MostSimilar.put_into"),
+    "transformer-previous": ("transformer", "previous_batch:PreviousBatch.put_into"),
+}
 
 
 def _lightly(size: str, input_dim: int, **options: Any) -> "nn.Module":
@@ -51,6 +67,22 @@ def _from_preset(name: str) -> HeadFamily:
         return build_head(f"{name}-{size}", input_dim, **options)
 
     return HeadFamily(build, preset=True)
+
+
+def _altered(preset: str, exchange: str) -> HeadFamily:
+    def build(size: str, input_dim: int, **options: Any) -> "nn.Module":
+        from torch.nn import ModuleList
+
+        replace = import_path(f"df_heads.benchmarks.harness.altered_heads.{exchange}")
+        head: Any = build_head(f"{preset}-{size}", input_dim, **options)
+        head.blocks = ModuleList(replace(block) for block in head.blocks)
+        return head  # type: ignore[no-any-return]
+
+    return HeadFamily(build)
+
+
+def _oracle(size: str, input_dim: int, **options: Any) -> "nn.Module":
+    return build_head(f"transformer-{size}", input_dim, **options)
 
 
 def _from_outside(name: str, found: Any) -> HeadFamily:
@@ -89,6 +121,9 @@ HEADS: Registry[HeadFamily] = Registry("head", _from_outside, group="df_heads.he
 for _name in dict.fromkeys(map(family, HEAD_PRESETS)):
     HEADS.add(_name, _from_preset(_name))
 HEADS.add("lightly", HeadFamily(_lightly))
+for _name, _parts in _ALTERED.items():
+    HEADS.add(_name, _altered(*_parts))
+HEADS.add("transformer-oracle", HeadFamily(_oracle, told_classes=True))
 
 
 def build_named_head(name: str, input_dim: int, **options: Any) -> "nn.Module":

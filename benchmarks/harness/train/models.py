@@ -10,6 +10,7 @@ import df_heads.benchmarks.harness.train.cnn4  # noqa: F401  (makes the backbone
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import SETTINGS, Experiment
 from df_heads.benchmarks.harness.base.names import family
+from df_heads.benchmarks.harness.train.class_oracle import ClassOracle
 from df_heads.benchmarks.harness.train.heads import HEADS, build_named_head
 from df_heads.benchmarks.harness.train.methods import METHOD_FIELDS, METHODS
 from df_heads.integrations.backbones import build_backbone, feature_width
@@ -28,6 +29,9 @@ def build_model(experiment: Experiment) -> Method:
     method = CompiledSimCLR if experiment.compiled else found
     if experiment.compiled:
         _check_compiled(experiment)
+    if HEADS.find(family(experiment.head)).told_classes:
+        _check_oracle(experiment)
+        method = ClassOracle
     taken = inspect.signature(method).parameters
     for name in METHOD_FIELDS:
         value = getattr(experiment, name)
@@ -74,6 +78,14 @@ def _check_compiled(experiment: Experiment) -> None:
                 f"--compiled cannot run with {name}={getattr(experiment, name)}; use "
                 f"--{name} {value}, or --no-compiled."
             )
+
+
+def _check_oracle(experiment: Experiment) -> None:
+    if experiment.method != "simclr" or experiment.compiled:
+        raise InputError(
+            f"the head {experiment.head} is told the classes by SimCLR's eager step only; use "
+            "--method simclr and --no-compiled."
+        )
 
 
 def _modules(experiment: Experiment, method: type[Method]) -> dict[str, nn.Module]:

@@ -4,7 +4,9 @@ import pytest
 
 from df_heads.benchmarks.harness.base.statistics import (
     Summary,
+    p_value,
     paired_gain,
+    smallest_gain,
     summarize,
     t_quantile,
     verdict,
@@ -88,3 +90,39 @@ def test_a_clear_effect_is_found() -> None:
     gains = [[generator.gauss(3, 0.5) for _ in range(5)] for _ in range(200)]
     found = [verdict(summary) for values in gains if (summary := summarize(values))]
     assert found.count("better") > 190
+
+
+def test_p_values_agree_with_the_intervals() -> None:
+    assert p_value(Summary(2.093, 20**0.5, 20)) == pytest.approx(0.05, abs=1e-4)
+    assert p_value(Summary(-2.861, 20**0.5, 20)) == pytest.approx(0.01, abs=1e-4)
+    assert p_value(Summary(5.0, None, 1)) == p_value(Summary(5.0, 0.0, 3)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("count", "level", "effect"),
+    # Paired t tests of 80 % power in Cohen's d, as G*Power prints them.
+    [(20, 0.05, 0.6604), (10, 0.05, 0.9965), (6, 0.05, 1.4347), (34, 0.05, 0.4952)],
+)
+def test_the_smallest_gain_is_that_of_published_power_tables(
+    count: int, level: float, effect: float
+) -> None:
+    assert smallest_gain(2.0, count, level=level) == pytest.approx(2 * effect, rel=3e-3)
+
+
+def test_the_smallest_gain_is_found_in_80_percent_of_draws() -> None:
+    generator = random.Random(0)
+    true, found = smallest_gain(0.5, 8), 0
+    for _ in range(1000):
+        gain = summarize([generator.gauss(true, 0.5) for _ in range(8)])
+        assert gain is not None
+        found += verdict(gain) == "better"
+    # 800 expected, with a standard deviation of 12.6.
+    assert 765 <= found <= 835
+
+
+def test_a_stricter_level_and_fewer_seeds_need_larger_gains() -> None:
+    usual = smallest_gain(1.0, 20)
+    assert smallest_gain(1.0, 20, level=0.05 / 17) > 1.3 * usual
+    assert smallest_gain(1.0, 2) > smallest_gain(1.0, 3) > 2 * usual
+    with pytest.raises(ValueError, match="use two seeds or more"):
+        smallest_gain(1.0, 1)
