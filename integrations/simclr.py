@@ -5,12 +5,6 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-try:
-    from lightly.loss import NTXentLoss
-except ImportError as error:
-    raise ImportError(
-        "df_heads.integrations.simclr needs lightly 1.6: pip install 'lightly>=1.6,<2'"
-    ) from error
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
@@ -49,9 +43,10 @@ class SimCLR(Method):
             the first view and one of the second, so that the features must be good with and
             without mixing (BatchFormer, arXiv 2203.01522). The backbone runs once. 1 is the
             paper's.
-        loss_chunk_size: Compute NT-Xent over this many rows of the similarities at a time, in
-            memory that does not grow with the square of the batch: see
-            df_heads.nt_xent.ChunkedNTXentLoss. None: lightly's NTXentLoss, all rows at once.
+        loss_chunk_size: Rows of the similarities that NT-Xent holds at a time; results depend on
+            it by rounding only. The loss is df_heads.nt_xent.ChunkedNTXentLoss: the value and the
+            gradients of lightly's NTXentLoss, in memory that does not grow with the square of
+            the batch, and without its boolean masks, for which a GPU must wait.
 
     Raises:
         ValueError: If a name is unknown, a number out of range, or the head cannot do what
@@ -70,7 +65,7 @@ class SimCLR(Method):
         gather_distributed: bool = False,
         mask_partner: bool = False,
         streams: int = 1,
-        loss_chunk_size: int | None = None,
+        loss_chunk_size: int = 1024,
         **options: Unpack[MethodOptions],
     ) -> None:
         super().__init__(backbone, head, views, **options)
@@ -81,13 +76,9 @@ class SimCLR(Method):
         self.gathers = gather_distributed
         self.streams = streams
         self.partner_mask = PartnerMask() if mask_partner else None
-        self.criterion: nn.Module
-        if loss_chunk_size is None:
-            self.criterion = NTXentLoss(temperature, gather_distributed=gather_distributed)
-        else:
-            self.criterion = ChunkedNTXentLoss(
-                temperature, chunk_size=loss_chunk_size, gather_distributed=gather_distributed
-            )
+        self.criterion: nn.Module = ChunkedNTXentLoss(
+            temperature, chunk_size=loss_chunk_size, gather_distributed=gather_distributed
+        )
 
     def project(self, features: Sequence[Tensor], head: nn.Module | None = None) -> list[Tensor]:
         """See Method; with mask_partner, no token attends to the other view of its image."""

@@ -3,14 +3,12 @@
 from typing import Any
 
 import torch
-from lightly.loss import NTXentLoss
 from torch import Tensor
 
 from df_heads.integrations.compiled.gradient_step import GradientStep
 from df_heads.integrations.compiled.indexed_images import IndexedImages
 from df_heads.integrations.simclr import SimCLR
 from df_heads.integrations.small_maps import use_small_map_products
-from df_heads.nt_xent import ChunkedNTXentLoss
 
 #: What the Trainer may be told; "16-mixed" needs a scaler, which waits for the device.
 PRECISIONS = ("32-true", "bf16-mixed")
@@ -26,8 +24,8 @@ class CompiledSimCLR(SimCLR):
 
     Same weights, views, loss and updates as SimCLR up to rounding, and the same checkpoints. What
     differs: the images are on the device, both views are drawn in one batch, tiny feature maps go
-    through matrix products (integrations.small_maps), NT-Xent is ChunkedNTXentLoss, which never
-    waits for the device, the optimiser is fused, and the loss is read once an epoch
+    through matrix products (integrations.small_maps), the optimiser is fused, and the loss is read
+    once an epoch
     (`train_loss_epoch`). On a GPU all but the update is compiled and one CUDA graph. On a CPU
     nothing is compiled: Inductor's code was no faster there for the backbone, and slower for the
     views. It trains on one device, in float32 or bfloat16.
@@ -62,8 +60,6 @@ class CompiledSimCLR(SimCLR):
             )
         self.automatic_optimization = False
         use_small_map_products(self.backbone)
-        if isinstance(self.criterion, NTXentLoss):
-            self.criterion = ChunkedNTXentLoss(self.criterion.temperature)
         self.images = batches.device_images
         self._step = GradientStep(self, self.images)
         self._losses: list[Tensor] = []

@@ -225,9 +225,9 @@ class Experiment:
     )
     loss_chunk_size: int | None = setting(
         None,
-        "rows of NT-Xent held at a time, to save memory",
+        "rows of NT-Xent held at a time",
         group=RECIPE,
-        default_help="lightly's loss, all rows",
+        default_help="1024",
         methods=("simclr",),
         least=1,
         most=2**31,

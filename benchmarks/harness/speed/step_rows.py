@@ -21,7 +21,6 @@ from df_heads.integrations.compiled.device_images import DeviceImages
 from df_heads.integrations.compiled.gradient_step import GradientStep
 from df_heads.integrations.simclr import SimCLR
 from df_heads.integrations.small_maps import use_small_map_products
-from df_heads.nt_xent import ChunkedNTXentLoss
 
 IMAGE_SIZE = 32
 #: Views as SimCLR's recipe for small images has them, with the paper's rotation.
@@ -64,7 +63,6 @@ class Setup:
         model = SimCLR(self.backbone, self.head, learning_rate=0.01)
         if compiled:
             model.fused_optimizer = True
-            model.criterion = ChunkedNTXentLoss(0.2)
             use_small_map_products(model.backbone)
         return model.to(self.device)
 
