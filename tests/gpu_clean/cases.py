@@ -109,7 +109,8 @@ def step(
     **options: Any,
 ) -> Case:
     """Loss, gradients, clipping, update and teacher of a method."""
-    model: Any = method("resnet18", head, views, **options)  # type: ignore[arg-type]
+    backbone = "resnet18" if products else "test_resnet"
+    model: Any = method(backbone, head, views, **options)  # type: ignore[arg-type]
     if products:
         use_small_map_products(model.backbone)
 
