@@ -29,7 +29,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils import clip_grad_norm_
 
 from df_heads import HEAD_PRESETS, build_head, evaluation, mlp_probe
-from df_heads.augment import SimCLRAugment, TwoViews
+from df_heads.augment import SimCLRAugment
 from df_heads.benchmarks.harness.train.methods import METHODS
 from df_heads.collapse import measure_collapse
 from df_heads.integrations.compiled import DeviceImages, GradientStep
@@ -58,15 +58,13 @@ def add(name: str, make: Callable[..., Case], *args: Any, **options: Any) -> Non
 
 
 def augment(degrees: float | None) -> Case:
-    """Both views of a batch of uint8 images."""
-    views = TwoViews(SimCLRAugment(32, rr_prob=0.5, rr_degrees=degrees, vf_prob=0.5))
+    """A view of each image of a uint8 batch."""
+    views = SimCLRAugment(32, rr_prob=0.5, rr_degrees=degrees, vf_prob=0.5)
 
     def run() -> None:
         on_device(views)
         images = torch.zeros(8, 3, 40, 36, dtype=torch.uint8, device=DEVICE)
-        transform = views.augment
-        numbers = rand(35, 8)
-        transform.transform(images, transform.parameters_from(numbers, 40, 36))
+        views.transform(images, views.parameters_from(rand(35, 8), 40, 36))
 
     return run
 

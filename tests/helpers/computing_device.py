@@ -22,29 +22,28 @@ _READS = (aten._local_scalar_dense.default, aten.equal.default, aten.is_nonzero.
 class DeviceTensor(Tensor):
     """A tensor of the device around one of the CPU."""
 
-    inner: Tensor
+    _held: Tensor
 
     @staticmethod
     def __new__(cls: type["DeviceTensor"], inner: Tensor) -> "DeviceTensor":
         made: DeviceTensor = Tensor._make_wrapper_subclass(
             cls, inner.size(), strides=inner.stride(), dtype=inner.dtype, device=DEVICE
         )
-        made.inner = inner
+        made._held = inner
         return made
 
-    def __repr__(self, **_: Any) -> str:
-        return f"DeviceTensor({self.inner})"
-
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         raise RuntimeError(f"{func} ran outside of Computing()")
 
 
-class Computing(TorchDispatchMode):
+class Computing(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is on, the device can be used; `reads` counts what came back to the host."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.reads = 0
 
     def __torch_dispatch__(
@@ -70,10 +69,10 @@ class Computing(TorchDispatchMode):
         if func is aten.copy_.default:
             target = isinstance(args[0], DeviceTensor)
             self.reads += bool(there) and not target
-        wrappers = {id(x.inner): x for x in there}
+        wrappers = {id(x._held): x for x in there}
 
         def unwrap(value: Any) -> Any:
-            return value.inner if isinstance(value, DeviceTensor) else value
+            return value._held if isinstance(value, DeviceTensor) else value
 
         def wrap(value: Any) -> Any:
             if not isinstance(value, Tensor) or not target:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils import backend_registration
 
 
-class _Backend(backend_registration._DummyBackendModule):  # type: ignore[misc]
+class _Backend(backend_registration._DummyBackendModule):
     """What torch asks of a device beside tensors: here nothing."""
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
@@ -32,8 +32,10 @@ class _Backend(backend_registration._DummyBackendModule):  # type: ignore[misc]
 
 
 backend_registration._setup_privateuseone_for_python_backend("fakegpu", backend_module=_Backend())
-_autocast = torch.library.Library("_", "IMPL")
-_autocast.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+_autocast = torch.library.Library("_", "IMPL")  # type: ignore[no-untyped-call]
+_autocast.fallback(  # type: ignore[no-untyped-call]
+    torch.library.fallthrough_kernel, "AutocastPrivateUse1"
+)
 
 DEVICE = torch.device("fakegpu:0")
 
