@@ -64,6 +64,8 @@ def test_suites_share_their_cells_and_those_of_table_2() -> None:
             {"lightly-small", "feedforward-small", "transformer-small", "transformer-self-small"},
         ),
         ("imbalance", "imbalance", {1.0, 10.0, 100.0}),
+        ("classes", "classes", {None, 2, 5}),
+        ("length", "epochs", {1000, 2000, 4000}),
     ],
 )
 def test_a_suite_varies_what_it_says(suite: str, field: str, values: set[Any]) -> None:
@@ -85,6 +87,13 @@ def test_what_does_not_change_a_head_is_run_once() -> None:
     two = [e.head for e in streams if e.streams == 2]
     assert two == ["transformer-small", "transformer-tied-small"]
     assert set(trained("--suites", "mixing")) >= {e for e in streams if e.streams == 1}
+
+
+def test_the_oracle_is_for_simclr_only() -> None:
+    def heads(*flags: str) -> set[str]:
+        return {experiment.head for experiment in trained("--suites", "classes", *flags)}
+
+    assert heads() - heads("--method", "byol") == {"transformer-oracle-small"}
 
 
 def test_methods_without_masks_and_streams(capsys: pytest.CaptureFixture[str]) -> None:

@@ -233,6 +233,15 @@ class Experiment:
         most=2**31,
     )
 
+    classes: int | None = setting(
+        None,
+        "use the images of this many classes, the first ones, in both splits",
+        group=DATA,
+        default_help="all",
+        least=2,
+        most=2**20,
+    )
+
     def __post_init__(self) -> None:
         for name, about in SETTINGS.items():
             about.check(name, getattr(self, name))
@@ -266,7 +275,7 @@ class Experiment:
     def untrained(self) -> "Experiment":
         """The same backbone before training; the settings of training are left at defaults."""
         kept = ("dataset", "backbone", "stem", "image_size", "train_images", "seed", "holdout")
-        values = {name: getattr(self, name) for name in kept}
+        values = {name: getattr(self, name) for name in (*kept, "classes")}
         return Experiment(head=UNTRAINED, epochs=0, **values)
 
     @property

@@ -26,6 +26,8 @@ def images_of(experiment: Experiment, data: ImageData) -> ImageData:
         InputError: If it asks for more than there are, or a class has no images in a split.
     """
     _check_classes(data)
+    if experiment.classes is not None:
+        data = _first_classes(data, experiment.classes)
     if experiment.holdout:
         data = _hold_out(data, experiment.holdout)
     if experiment.train_images is not None:
@@ -87,6 +89,23 @@ def imbalanced_counts(largest: int, classes: int, ratio: float) -> list[int]:
     steps = max(1, classes - 1)
     # A whole number that rounding put a hair below itself must not lose an image.
     return [math.floor(largest * ratio ** (-label / steps) + 1e-6) for label in range(classes)]
+
+
+def _first_classes(data: ImageData, count: int) -> ImageData:
+    """The data set with its first `count` classes, in both splits."""
+    if count > len(data.classes):
+        raise InputError(
+            f"--classes {count} is more than the {len(data.classes)} of {data.name}; use fewer."
+        )
+    train, test = data.train_labels < count, data.test_labels < count
+    return replace(
+        data,
+        train_images=data.train_images[train],
+        train_labels=data.train_labels[train],
+        test_images=data.test_images[test],
+        test_labels=data.test_labels[test],
+        classes=data.classes[:count],
+    )
 
 
 def _hold_out(data: ImageData, fraction: float) -> ImageData:

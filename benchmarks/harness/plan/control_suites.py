@@ -9,7 +9,7 @@ from typing import Any
 from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.names import BASELINE, CONTROL, UNIFORM
 from df_heads.benchmarks.harness.base.registry import Registry
-from df_heads.benchmarks.harness.plan.mechanism import MECHANISM
+from df_heads.benchmarks.harness.plan.mechanism import MECHANISM, ORACLE
 from df_heads.benchmarks.harness.plan.protocols import Protocol
 from df_heads.benchmarks.harness.train.methods import only_of_method, takes
 
@@ -183,6 +183,22 @@ def imbalances(args: argparse.Namespace) -> list[Variant]:
     return grid([FEEDFORWARD, TRANSFORMER, OFF], settings)
 
 
+def classes(args: argparse.Namespace) -> list[Variant]:
+    """Two classes, five and all, for as many images; in SimCLR with the oracle."""
+    heads = [TRANSFORMER, UNIFORM, OFF, *([ORACLE] if args.method == "simclr" else [])]
+    settings = {"all classes": {"classes": None}, "2 classes": {"classes": 2}}
+    if not args.smoke:
+        settings["5 classes"] = {"classes": 5}
+    return grid(heads, settings)
+
+
+def lengths(args: argparse.Namespace) -> list[Variant]:
+    """The recipe's epochs, and two and four times as many."""
+    longer = (1, 2) if args.smoke else (1, 2, 4)
+    settings = {f"{n * args.epochs} epochs": {"epochs": n * args.epochs} for n in longer}
+    return grid([TRANSFORMER, UNIFORM, OFF], settings)
+
+
 def steps(_: argparse.Namespace) -> list[Variant]:
     """The eager step, the compiled one, and views by lightly, with the cheapest head."""
     settings: dict[str, dict[str, Any]] = {
@@ -269,6 +285,17 @@ _OF_THE_PROJECT: dict[str, Suite] = {
         "Does the gain hold on imbalanced classes? Higher ratios have fewer images: only heads "
         "within a ratio compare.",
         imbalances,
+    ),
+    "classes": Suite(
+        "Does mixing gain where a batch holds more samples of each class? Fewer classes have fewer "
+        "images unless --train-images says how many: only heads within a setting compare.",
+        classes,
+        references=(OFF, UNIFORM),
+    ),
+    "length": Suite(
+        "Does attention leave uniform attention behind in longer training?",
+        lengths,
+        references=(OFF, UNIFORM),
     ),
     "step": Suite(
         "Do the compiled step, and views by lightly's transform, train as well as the eager step?",

@@ -97,3 +97,28 @@ def test_a_class_without_images_gets_one_clear_sentence(
     assert pretraining_images(dataclasses.replace(EXPERIMENT, imbalance=24.0), tiny_data)
     with pytest.raises(InputError, match="leaves no image of class 1 of digits; .* has 24"):
         pretraining_images(dataclasses.replace(EXPERIMENT, imbalance=imbalance), tiny_data)
+
+
+def test_the_first_classes_are_all_that_is_left_of_both_splits(tiny_data: ImageData) -> None:
+    labels = np.arange(len(tiny_data.train_labels)) % 3
+    three = dataclasses.replace(
+        tiny_data,
+        train_labels=labels,
+        test_labels=np.arange(len(tiny_data.test_labels)) % 3,
+        classes=("a", "b", "c"),
+    )
+    two = images_of(dataclasses.replace(EXPERIMENT, classes=2, train_images=10), three)
+    assert two.classes == ("a", "b")
+    assert np.bincount(two.train_labels).tolist() == [5, 5]
+    assert set(two.test_labels) == {0, 1}
+    assert np.array_equal(two.test_images, three.test_images[three.test_labels < 2])
+    first = {image.tobytes() for image in three.train_images[labels < 2]}
+    assert {image.tobytes() for image in two.train_images} <= first
+    with pytest.raises(InputError, match="--classes 4 is more than the 3"):
+        images_of(dataclasses.replace(EXPERIMENT, classes=4), three)
+
+
+def test_the_backbone_before_training_is_measured_on_the_same_classes() -> None:
+    two = dataclasses.replace(EXPERIMENT, classes=2)
+    assert two.untrained.classes == 2
+    assert two.untrained.key != EXPERIMENT.untrained.key
