@@ -64,7 +64,8 @@ class TransformerProjectionHead(nn.Module):
         hidden_dim: Width of the tokens, the paper's "feature dimension".
         output_dim: Width of the projections. With form="paper", if it equals hidden_dim there is
             no output layer: the projection is the output sequence itself, as in the paper.
-        num_layers: Number of Transformer blocks (paper: 5; 10 in its Table 1).
+        num_layers: Number of Transformer blocks (paper: 5; 10 in its Table 1). The fourth argument,
+            as in lightly's heads, where it counts linear layers.
         num_heads: Attention heads per block (paper: 8 small, 16 large).
         head_dim: Width of one head. 64, the usual value, gives the paper's parameter counts;
             hidden_dim / num_heads would give half of them.
@@ -102,8 +103,8 @@ class TransformerProjectionHead(nn.Module):
         input_dim: int = 512,
         hidden_dim: int = 128,
         output_dim: int = 128,
-        *,
         num_layers: int = 5,
+        *,
         num_heads: int = 8,
         head_dim: int = 64,
         mlp_ratio: float = 4.0,
@@ -291,8 +292,8 @@ class FeedForwardProjectionHead(nn.Module):
         input_dim: int = 512,
         hidden_dim: int = 640,
         output_dim: int = 512,
-        *,
         num_layers: int = 5,
+        *,
         batch_norm: bool = True,
     ) -> None:
         super().__init__()

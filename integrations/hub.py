@@ -5,8 +5,9 @@
 >>> model.save_pretrained("my-simclr")          # a folder
 >>> model.push_to_hub("user/my-simclr")         # a repository of the hub
 >>> SimCLR.from_pretrained("user/my-simclr")    # or the folder
->>> save_head(model.projection_head, "my-head")  # a head alone
+>>> save_head(model.projection_head, "my-head", backbone=model.backbone)  # of any model
 >>> head = load_head("my-head")
+>>> load_backbone_weights(my_backbone, "my-head")
 
 The classes are those of df-heads and train as they do; huggingface_hub's mixin adds the three
 methods. A folder holds config.json, the arguments that build the class, and model.safetensors.
@@ -48,6 +49,8 @@ model = CLASS.from_pretrained("...")  # this folder, or the name of this reposit
 ```
 """
 _WEIGHTS = constants.SAFETENSORS_SINGLE_FILE
+#: Where save_head keeps the weights of the backbone, beside the head's.
+BACKBONE_WEIGHTS = "backbone.safetensors"
 
 
 class Pretrained(ModelHubMixin, nn.Module, library_name="df-heads", tags=["df-heads"]):
@@ -163,21 +166,47 @@ _HEADS: Mapping[str, type[_PretrainedHead]] = {
 }
 
 
-def save_head(head: nn.Module, folder: Path | str) -> None:
+def save_head(head: nn.Module, folder: Path | str, *, backbone: nn.Module | None = None) -> None:
     """Write a head of df-heads, trained in whatever model, to a folder.
 
     Args:
         head: A TransformerProjectionHead or a FeedForwardProjectionHead.
         folder: Made if it is not there. Its load_head, or its class's from_pretrained, reads it.
+        backbone: Whatever gave it features, to write its weights beside it. Only your own code can
+            build it again; load_backbone_weights puts them into it.
 
     Raises:
-        InputError: If the head is somebody else's.
+        InputError: If the head is somebody else's, or the backbone keeps more than tensors.
         OSError: If it cannot be written.
     """
     described = describe_head(head)
     twin = _HEADS[described.class_name](**described.options)
     twin.load_state_dict(head.state_dict())
+    if backbone is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        save_weights(backbone, Path(folder) / BACKBONE_WEIGHTS)
     twin.save_pretrained(folder)
+
+
+def load_backbone_weights(backbone: nn.Module, place: Path | str) -> None:
+    """Put the weights that save_head wrote beside a head into a backbone, in place.
+
+    Args:
+        backbone: Built by the same code as the one that was saved.
+        place: The folder, or "user/name".
+
+    Raises:
+        InputError: If there are none, the file is damaged, or they are of another backbone.
+    """
+    file = _file(str(place), BACKBONE_WEIGHTS)
+    try:
+        backbone.load_state_dict(load_file(file))
+    except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"the weights in {file} do not fit this {type(backbone).__name__}, or the file is "
+            f"damaged ({reason}); build the backbone as when save_head was called."
+        ) from error
 
 
 def load_head(place: Path | str) -> nn.Module:
@@ -220,7 +249,8 @@ def _file(place: str, name: str, **download: Any) -> Path:
         file = Path(place) / name
         if not file.is_file():
             raise InputError(
-                f"{place} holds no {name}; give a folder that save_pretrained or save_head wrote."
+                f"{place} holds no {name}; give a folder that save_pretrained or save_head wrote"
+                f"{' with backbone=' if name == BACKBONE_WEIGHTS else ''}."
             )
         return file
     try:

@@ -1,14 +1,14 @@
 """The heads inside lightly: registered in its modules, put into its models, kept in its zoo."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 try:
     import lightly
     from lightly.models import modules
-    from lightly.models.modules.heads import ProjectionHead
 except ImportError as error:
     raise ImportError(
         "df_heads.integrations.lightly needs lightly 1.6: pip install 'lightly>=1.6,<2'"
@@ -22,6 +22,7 @@ from df_heads.integrations.lightly_checkpoints import (
     register_checkpoint,
     save_checkpoint,
 )
+from df_heads.integrations.lightly_heads import Paths, find_heads, find_teachers
 from df_heads.integrations.method.teachers import noiseless_copy
 
 __all__ = [
@@ -113,6 +114,8 @@ class Replacement:
 def replace_projection_head(
     model: nn.Module,
     *,
+    paths: Paths | None = None,
+    skip: Iterable[str] = (),
     prediction_heads: bool = False,
     head: Callable[..., nn.Module] = TransformerProjectionHead,
     hidden_dim: int = 128,
@@ -122,6 +125,9 @@ def replace_projection_head(
 
     >>> replace_projection_head(model, num_layers=5)
     [Replacement(path='projection_head', old_class='SimCLRProjectionHead', ...)]
+    >>> replace_projection_head(model, skip=["local_projection_head"])  # all but this one
+    >>> replace_projection_head(model, paths=["projector"])  # a Sequential, such as your own
+    >>> replace_projection_head(model, paths={"projector": (512, 128)})  # any module, by its widths
 
     Call it before anything holds the old parameters: the optimiser, DistributedDataParallel,
     torch.compile. New heads keep the device, dtype and training flag of the old ones. A head
@@ -145,13 +151,19 @@ def replace_projection_head(
     and training loops call methods of theirs), VicRegLLocalProjectionHead and
     DenseCLProjectionHead (applied to each location of an image, so a sequence would not be the
     batch), LeWMProjectionHead (its samples are frames of one video, and the predictor would see
-    the frame it is to predict), and any subclass with a forward() or layers of its own.
-    CAPIProjectionHead and SwaVPrototypes are no ProjectionHead and stay.
+    the frame it is to predict): skip them. Any subclass with a forward() or layers of its own is
+    refused unless paths gives its widths. CAPIProjectionHead and SwaVPrototypes are no
+    ProjectionHead and stay.
 
     Args:
         model: Any module with lightly heads somewhere below it.
+        paths: Replace these modules, whatever their class, and no others; name teachers too. An
+            nn.Linear, or an nn.Sequential with one, tells its widths itself: the first layer's
+            input and the last one's output. Of any other module give (input_dim, output_dim) by
+            path. None: all heads of lightly's.
+        skip: Paths of heads to leave as they are; of one at several paths, one is enough.
         prediction_heads: Also replace prediction heads: those with a class, or a parent class,
-            whose name ends in "PredictionHead".
+            whose name ends in "PredictionHead". Nothing where paths names the heads.
         head: Builds a head from (input_dim, hidden_dim, output_dim, **options).
         hidden_dim: Width of the tokens (128: the paper's small head).
         options: Passed to head, such as num_layers or sequence_length.
@@ -160,11 +172,12 @@ def replace_projection_head(
         One Replacement per path, in the order of model.named_modules().
 
     Raises:
-        ValueError: If there is no such head, one is refused, its widths cannot be inferred, or
-            it could be the teacher of several heads.
+        TypeError: If paths or skip is one path, not several.
+        ValueError: If there is no such head or path, one is refused, its widths cannot be inferred,
+            or it could be the teacher of several heads.
     """
-    found = _find_heads(model, prediction_heads)
-    _find_teachers(found)
+    found = find_heads(model, paths=paths, skip=skip, prediction_heads=prediction_heads)
+    find_teachers(found)
     new: dict[int, nn.Module] = {}
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         for old in found:
@@ -175,8 +188,11 @@ def replace_projection_head(
             new[id(old)] = noiseless_copy(new[id(old.online)])
         new[id(old)].requires_grad_(not (old.is_frozen or old.online is not None))
     for old in found:
-        like = next(old.module.parameters())
-        new[id(old)].to(device=like.device, dtype=like.dtype).train(old.module.training)
+        # A module named by its path may have no weights, such as nn.Identity.
+        like = next(chain(old.module.parameters(), model.parameters()), None)
+        if like is not None:
+            new[id(old)].to(device=like.device, dtype=like.dtype)
+        new[id(old)].train(old.module.training)
 
     done: dict[str, Replacement] = {}
     for old in found:
@@ -191,127 +207,3 @@ def replace_projection_head(
                 copy_of=None if old.online is None else old.online.paths[0],
             )
     return [done[path] for path, _ in model.named_modules(remove_duplicate=False) if path in done]
-
-
-_MARK = re.compile(r"^(?:momentum|ema|teacher|target)_|_(?:momentum|ema|teacher|target)$")
-
-_LOCAL = "it is applied to each location of an image, so a sequence would not be the batch"
-_REFUSED: Mapping[str, str] = {
-    "DINOProjectionHead": "its last layer holds weight-normed prototypes that belong to the loss",
-    "DINOv2ProjectionHead": "its last layer holds weight-normed prototypes that belong to the loss",
-    "DenseCLProjectionHead": _LOCAL,
-    "VicRegLLocalProjectionHead": _LOCAL,
-    "LeWMProjectionHead": "its samples are frames of one video, and mixing them shows the "
-    "predictor the frame it is to predict",
-}
-
-
-@dataclass
-class _Head:
-    module: nn.Module
-    paths: list[str]
-    input_dim: int
-    output_dim: int
-    online: "_Head | None" = None
-
-    @property
-    def is_frozen(self) -> bool:
-        return not any(p.requires_grad for p in self.module.parameters())
-
-    def is_like(self, other: "_Head") -> bool:
-        return (
-            self is not other
-            and type(self.module) is type(other.module)
-            and (self.input_dim, self.output_dim) == (other.input_dim, other.output_dim)
-        )
-
-
-def _find_heads(model: nn.Module, prediction_heads: bool) -> list[_Head]:
-    found: dict[int, _Head] = {}
-    for path, module in model.named_modules(remove_duplicate=False):
-        if not isinstance(module, ProjectionHead):
-            continue
-        if not prediction_heads and _is_prediction_head(module):
-            continue
-        if id(module) in found:
-            found[id(module)].paths.append(path)
-        else:
-            found[id(module)] = _Head(module, [path], *_widths(path, module))
-    if not found:
-        kind = "heads" if prediction_heads else "heads other than prediction heads"
-        raise ValueError(
-            f"{type(model).__name__} has no projection head to replace: its modules were searched "
-            f"for lightly.models.modules.heads.ProjectionHead, {kind}, and none was found."
-        )
-    return list(found.values())
-
-
-def _is_prediction_head(module: nn.Module) -> bool:
-    return any(kind.__name__.endswith("PredictionHead") for kind in type(module).__mro__)
-
-
-def _widths(path: str, module: nn.Module) -> tuple[int, int]:
-    name = type(module).__name__
-    if not path:
-        raise ValueError(
-            f"The model is itself a {name}, which cannot be replaced in place; build a "
-            "TransformerProjectionHead instead."
-        )
-    parts = list(module.modules())
-    linear = [part for part in parts if isinstance(part, nn.Linear)]
-    convolves = any(isinstance(part, nn.modules.conv._ConvNd) for part in parts)
-    lazy = any(isinstance(part, nn.LazyLinear) for part in parts)
-    if convolves or lazy or not linear:
-        reason = (
-            "it has convolutions"
-            if convolves
-            else "its layers are lazy; run one batch through the model first"
-            if lazy
-            else "it has no nn.Linear"
-        )
-        raise ValueError(f"The width of {path} ({name}) cannot be inferred: {reason}.")
-    refusals = [
-        _REFUSED[kind.__name__] for kind in type(module).__mro__ if kind.__name__ in _REFUSED
-    ]
-    own_forward = type(module).forward is not ProjectionHead.forward
-    if not refusals and (own_forward or [n for n, _ in module.named_children()] != ["layers"]):
-        refusals = ["it has a forward() or layers that lightly's ProjectionHead has not"]
-    if refusals:
-        raise ValueError(
-            f"{path} ({name}) is not replaced: {refusals[0]}. replace_projection_head's docstring "
-            "lists such heads."
-        )
-    return linear[0].in_features, linear[-1].out_features
-
-
-def _find_teachers(heads: list[_Head]) -> None:
-    for head in heads:
-        if all(_unmarked(path) != path for path in head.paths):
-            names = {_unmarked(path) for path in head.paths}
-            named = [s for s in heads if s.is_like(head) and names & set(s.paths)]
-            head.online = named[0] if named else None
-    trained = [head for head in heads if head.online is None and not head.is_frozen]
-    for head in heads:
-        if head.online is None and head.is_frozen:
-            online = [s for s in trained if s.is_like(head)]
-            if len(online) > 1:
-                raise ValueError(
-                    f"{head.paths[0]} is frozen and could be the teacher of "
-                    f"{' or '.join(s.paths[0] for s in online)}; name it after one of them, such "
-                    f"as {online[0].paths[0]}_momentum."
-                )
-            head.online = online[0] if online else None
-    for head in heads:
-        # Rule 1 may lead to a frozen head that rule 2 calls a teacher itself.
-        if head.online is not None and head.online.online is not None:
-            head.online = head.online.online
-
-
-def _unmarked(path: str) -> str:
-    parts = []
-    for part in path.split("."):
-        shorter = _MARK.sub("", part)
-        while shorter != part:
-            part, shorter = shorter, _MARK.sub("", shorter)
-        parts.append(part)
-    return ".".join(parts)

@@ -13,7 +13,7 @@ PAGES = {
     "docs/augment.md": 3,
     "docs/deep-fusion.md": 2,
     "docs/distributed.md": 1,
-    "docs/ecosystems.md": 1,
+    "docs/ecosystems.md": 2,
     "docs/evaluations.md": 1,
     "docs/lightly.md": 2,
     "docs/lightning.md": 2,
@@ -33,7 +33,8 @@ def test_there_are_snippets() -> None:
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS.values(), ids=SNIPPETS)
-def test_the_snippets_run(snippet: str) -> None:
+def test_the_snippets_run(snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     names: dict[str, object] = {}
     try:

@@ -19,11 +19,24 @@ from df_heads.integrations.runs.run import Run
 def save_weights(module: nn.Module, file: Path) -> None:
     """Write a module's state_dict, contiguous and on the CPU; the file appears whole or not at all.
 
+    Weights that are tied are written under each of their names.
+
     Raises:
+        InputError: If the module keeps something else than tensors.
         OSError: If it cannot be written.
     """
-    # Ours are channels_last, which safetensors refuses.
-    tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
+    state = module.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise InputError(
+                f"{name} of this {type(module).__name__} is a {type(value).__name__}, and "
+                "safetensors holds tensors only; save it by torch.save."
+            )
+    # Ours are channels_last, which safetensors refuses, as it does tensors that share memory.
+    tensors = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in state.items()
+    }
     content = save(tensors, metadata={"format": "pt"})
     write_whole(file, lambda stream: stream.write(content))
 

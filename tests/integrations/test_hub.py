@@ -4,14 +4,17 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from huggingface_hub import hub_mixin
+from lightly.models.modules import SimCLRProjectionHead
 from torch import nn
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
 from df_heads.integrations import hub
 from df_heads.integrations.choices import METHOD_CLASSES
 from df_heads.integrations.errors import InputError
-from df_heads.integrations.hub import load_head, save_head
+from df_heads.integrations.hub import load_backbone_weights, load_head, save_head
+from df_heads.integrations.lightly import replace_projection_head
 
 SMALL: dict[str, Any] = {
     "hidden_dim": 16,
@@ -121,6 +124,58 @@ def test_heads_come_back_as_they_were(head: Any, tmp_path: Path, the_hub: Path) 
     again.push_to_hub("some/head")
     assert torch.equal(load_head("some/head")(x), again(x))
     assert torch.equal(getattr(hub, type(head).__name__).from_pretrained("some/head")(x), again(x))
+
+
+def lightlys_example() -> nn.Module:
+    """As examples/pytorch/simclr.py of lightly builds it, with the head swapped."""
+    model = nn.Module()
+    resnet = torchvision.models.resnet18()
+    model.backbone = nn.Sequential(*list(resnet.children())[:-1])
+    model.projection_head = SimCLRProjectionHead(512, 512, 128)
+    replace_projection_head(model, num_layers=2, num_heads=2, head_dim=4)
+    return model
+
+
+def test_a_model_of_lightlys_examples_is_kept(tmp_path: Path, the_hub: Path) -> None:
+    torch.manual_seed(0)
+    model, fresh = lightlys_example(), lightlys_example()
+    model.backbone.to(memory_format=torch.channels_last)
+    save_head(model.projection_head, tmp_path / "new", backbone=model.backbone)
+    again = load_head(tmp_path / "new")
+    load_backbone_weights(fresh.backbone, tmp_path / "new")
+    x = torch.randn(3, 3, 32, 32)
+    model.eval()
+    expected = model.projection_head(model.backbone(x).flatten(1))
+    fresh.backbone.eval()
+    torch.testing.assert_close(again(fresh.backbone(x).flatten(1)), expected)
+
+
+def test_tied_weights_are_kept(tmp_path: Path) -> None:
+    def tied() -> nn.Sequential:
+        layer = nn.Linear(6, 6)
+        return nn.Sequential(layer, nn.ReLU(), layer)
+
+    save_head(TransformerProjectionHead(6, **SMALL), tmp_path, backbone=(saved := tied()))
+    load_backbone_weights(fresh := tied(), tmp_path)
+    assert fresh[0] is fresh[2]
+    assert torch.equal(fresh[0].weight, saved[0].weight)
+
+
+def test_a_backbone_that_does_not_fit_is_refused(tmp_path: Path, the_hub: Path) -> None:
+    head = TransformerProjectionHead(6, **SMALL)
+    save_head(head, tmp_path / "alone")
+    with pytest.raises(InputError, match=r"no backbone.safetensors; .* save_head wrote with backb"):
+        load_backbone_weights(nn.Linear(6, 6), tmp_path / "alone")
+    save_head(head, tmp_path / "both", backbone=nn.Linear(6, 6))
+    with pytest.raises(InputError, match=r"do not fit this Linear.*; build the backbone as when"):
+        load_backbone_weights(nn.Linear(6, 5), tmp_path / "both")
+
+    class Strange(nn.Module):
+        def get_extra_state(self) -> str:
+            return "words"
+
+    with pytest.raises(InputError, match="_extra_state of this Strange is a str, and safetensors"):
+        save_head(head, tmp_path / "strange", backbone=Strange())
 
 
 def test_bad_input_gets_one_sentence(tmp_path: Path, the_hub: Path) -> None:

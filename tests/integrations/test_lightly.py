@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import df_heads
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
 from df_heads.integrations import lightly as integration
+from df_heads.integrations import lightly_heads
 from df_heads.integrations.backbones import build_backbone
 from df_heads.integrations.lightly import (
     Replacement,
@@ -49,7 +50,7 @@ def import_afresh() -> Any:
 
 class TestImport:
     def test_the_lightly_inside_is_the_real_one(self) -> None:
-        assert vars(integration)["ProjectionHead"] is heads.ProjectionHead
+        assert vars(lightly_heads)["ProjectionHead"] is heads.ProjectionHead
         assert vars(integration)["lightly"] is lightly
 
     def test_it_changes_nothing_in_lightly(self) -> None:
@@ -382,6 +383,79 @@ class TestReplace:
         replace_projection_head(model)
         assert isinstance(model[0], TransformerProjectionHead)
         assert (model[0].hidden_dim, len(model[0].blocks)) == (128, 5)
+
+
+class TestPaths:
+    def test_heads_can_be_skipped(self) -> None:
+        model = nn.ModuleDict(
+            {
+                "local": heads.VicRegLLocalProjectionHead(6, 7, 5),
+                "b": heads.SimCLRProjectionHead(6, 7, 5),
+            }
+        )
+        model["again"] = model["local"]
+        assert [r.path for r in replace_projection_head(model, skip=["again"], **TINY)] == ["b"]
+        assert isinstance(model["local"], heads.VicRegLLocalProjectionHead)
+        with pytest.raises(
+            ValueError, match=r"none was found but again, which skip leaves. Name a"
+        ):
+            replace_projection_head(model, skip=["again"])
+
+    def test_named_modules_are_replaced_and_no_others(self) -> None:
+        model = nn.Module()
+        model.projector = nn.Sequential(
+            nn.Linear(6, 9), nn.BatchNorm1d(9), nn.Sequential(nn.ReLU(), nn.Linear(9, 5))
+        )
+        model.projector_ema = copy.deepcopy(model.projector).requires_grad_(False)
+        model.head = heads.SimCLRProjectionHead(6, 7, 5)
+        done = replace_projection_head(model, paths=["projector", "projector_ema"], **TINY)
+        assert [(r.path, r.old_class, r.input_dim, r.output_dim, r.copy_of) for r in done] == [
+            ("projector", "Sequential", 6, 5, None),
+            ("projector_ema", "Sequential", 6, 5, "projector"),
+        ]
+        assert model.projector(torch.randn(3, 6)).shape == (3, 5)
+        assert isinstance(model.head, heads.SimCLRProjectionHead)
+
+    def test_widths_can_be_given_for_any_module(self) -> None:
+        model = nn.ModuleDict({"a": nn.Identity(), "b": OwnForward(6, 7, 5)})
+        model["c"] = model["a"]
+        done = replace_projection_head(model, paths={"a": (6, 6), "b": (6, 4)}, **TINY)
+        assert [(r.path, r.input_dim, r.output_dim) for r in done] == [
+            ("a", 6, 6),
+            ("b", 6, 4),
+            ("c", 6, 6),
+        ]
+        assert model["a"] is model["c"]
+        assert all(p.requires_grad for p in model.parameters())
+        assert model["b"](torch.randn(3, 6)).shape == (3, 4)
+
+    @pytest.mark.parametrize(
+        ("error", "message", "options"),
+        [
+            (TypeError, r"skip='a' must be several paths; write skip=\['a'\]", {"skip": "a"}),
+            (ValueError, "paths names 'hed', which is .* Did you mean 'head'", {"paths": ["hed"]}),
+            (ValueError, "paths names '', which is no module inside", {"paths": [""]}),
+            (ValueError, "'head.0', which is part of 'head'; name", {"paths": ["head.0", "head"]}),
+            (ValueError, r"gives 6 for head; give \(input_dim", {"paths": {"head": 6}}),
+            (ValueError, r"not replaced: .* Pass skip=\['dino'\]", {"paths": {"dino": (6, 9)}}),
+            (ValueError, r"Pass paths=\{'own': \(input_dim, output_dim\)\} if", {"paths": ["own"]}),
+            (ValueError, "input_dim=0", {"paths": {"head": (0, 5)}}),
+        ],
+        ids=["word", "near", "itself", "inside", "number", "dino", "own", "zero"],
+    )
+    @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+    def test_bad_paths(self, error: type[Exception], message: str, options: Any) -> None:
+        model = nn.ModuleDict(
+            {
+                "head": nn.Sequential(nn.Linear(6, 5)),
+                "dino": heads.DINOProjectionHead(6, 7, 5, 9),
+                "own": nn.Sequential(OwnForward(6, 7, 5)),
+            }
+        )
+        before = dict(model)
+        with pytest.raises(error, match=message):
+            replace_projection_head(model, **options)
+        assert dict(model) == before
 
 
 class OwnForward(heads.SimCLRProjectionHead):

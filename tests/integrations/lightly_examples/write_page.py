@@ -72,7 +72,7 @@ def outcome(told: dict[str, Any]) -> str:
         return "replaced: " + ", ".join(f"`{path}`" for path in told["replaced"])
     if "has no projection head to replace" in told["refused"]:
         return "has no projection head of lightly's"
-    reason = told["refused"].split(". replace_projection_head's")[0]
+    reason = told["refused"].split(". Pass ")[0]
     return f"refused: {reason}"
 
 
