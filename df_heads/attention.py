@@ -180,7 +180,12 @@ class BatchAttention(nn.Module):
 
     def _attend_in_sequences(self, qkv: Sequence[Tensor], attn_mask: Tensor | None) -> Tensor:
         (sequences, _, tokens, _), length = qkv[0].shape, self.sequence_length
-        if length is None or tokens <= length:
+        if length is None:
+            return self._attend(qkv, attn_mask)
+        if isinstance(tokens, torch.SymInt):
+            # torch.export leaves their number open: one path for all numbers, at the cost of N * N.
+            return self._attend(qkv, self._visible(qkv[1], slice(None), attn_mask))
+        if tokens <= length:
             return self._attend(qkv, attn_mask)
         # The shorter last sequence attends by itself: exact, and the full ones need no padding
         # mask, which would rule out the fused kernels.

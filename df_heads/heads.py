@@ -82,7 +82,8 @@ class TransformerProjectionHead(nn.Module):
             "batch" for "stable".
         sequence_length: Cut a batch of N into ceil(N / sequence_length) sequences that do not
             see each other; the cost is N * sequence_length instead of N * N. The last one may be
-            shorter. None: one sequence.
+            shorter. torch.export(..., strict=False) with N left open writes a program that costs
+            N * N. None: one sequence.
         gather_distributed: Under torch.distributed, attend to the tokens of all processes, with
             gradients: R processes of N samples each give the outputs and gradients of one process
             with R * N. All processes must call the head together, in training and in evaluation;
