@@ -13,10 +13,9 @@ PAGES = {
     "docs/augment.md": 3,
     "docs/deep-fusion.md": 2,
     "docs/distributed.md": 1,
-    "docs/ecosystems.md": 2,
     "docs/evaluations.md": 1,
-    "docs/lightly.md": 2,
-    "docs/lightning.md": 2,
+    "docs/lightly.md": 3,
+    "docs/lightning.md": 3,
     "docs/methods.md": 1,
     "docs/timm.md": 1,
 }
