@@ -182,7 +182,7 @@ class BatchAttention(nn.Module):
         (sequences, _, tokens, _), length = qkv[0].shape, self.sequence_length
         if length is None:
             return self._attend(qkv, attn_mask)
-        if isinstance(tokens, torch.SymInt):
+        if _is_open(tokens):
             # torch.export leaves their number open: one path for all numbers, at the cost of N * N.
             return self._attend(qkv, self._visible(qkv[1], slice(None), attn_mask))
         if tokens <= length:
@@ -225,6 +225,11 @@ class BatchAttention(nn.Module):
         return F.scaled_dot_product_attention(
             q, k, v, attn_mask=attn_mask, dropout_p=dropout, scale=self.softmax_scale
         )
+
+
+def _is_open(size: object) -> bool:
+    """Whether torch.export leaves it open."""
+    return isinstance(size, torch.SymInt)
 
 
 def _diagonal_blocks(attn_mask: Tensor, full: int, length: int, sequences: int) -> Tensor:
