@@ -78,6 +78,10 @@ CASES: dict[str, dict[str, Any]] = {
     "vicreg": {"method": "vicreg"},
     "compiled": {"compiled": True},
     "lightly": {"augment": "lightly"},
+    # A head with a memory of the batch before, one that draws at random, one that is told labels.
+    "previous": {"head": "transformer-previous-small"},
+    "random": {"head": "transformer-random-keys-small"},
+    "oracle": {"head": "transformer-oracle-small"},
 }
 
 
