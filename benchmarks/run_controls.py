@@ -27,6 +27,7 @@ from df_heads.benchmarks.harness.plan.control_suites import FEEDFORWARD, SUITES,
 from df_heads.benchmarks.harness.plan.controls import (
     configurations,
     draw_suite,
+    gains_stem,
     suite_jobs,
     suite_table,
 )
@@ -133,17 +134,27 @@ def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:
 
 
 def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
-    """The losses of the suites asked for, a figure for each."""
+    """The losses and accuracies of the suites asked for, and the gains of hypotheses."""
     return [
         file
         for name in args.suites
-        for file in draw_suite(
-            args,
-            SUITES.find(name),
-            results,
-            results.path / cells.file_stem(f"controls-{file_name(name)}", args),
-        )
+        for file in draw_suite(args, SUITES.find(name), results, results.path / _stem(args, name))
     ]
+
+
+def figures(args: argparse.Namespace) -> list[str]:
+    """The PNG files that `draw` writes."""
+    stems = [
+        stem
+        for name in args.suites
+        for suite, first in [(SUITES.find(name), Path(_stem(args, name)))]
+        for stem in ([first] if suite.protocol is None else [first, gains_stem(first)])
+    ]
+    return [f"{stem}.png" for stem in stems]
+
+
+def _stem(args: argparse.Namespace, suite: str) -> str:
+    return cells.file_stem(f"controls-{file_name(suite)}", args)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -187,9 +198,7 @@ BENCHMARK = Benchmark(
         for name, suite in SUITES.items()
     ],
     jobs=jobs,
-    figures=lambda args: [
-        f"{cells.file_stem(f'controls-{file_name(name)}', args)}.png" for name in args.suites
-    ],
+    figures=figures,
     in_run_all=True,
 )
 

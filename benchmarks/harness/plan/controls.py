@@ -10,7 +10,8 @@ from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.evaluate.evaluation import Load
 from df_heads.benchmarks.harness.plan import cells
 from df_heads.benchmarks.harness.plan.control_suites import Suite, Variant
-from df_heads.benchmarks.harness.plan.judging import judged_blocks
+from df_heads.benchmarks.harness.plan.judging import Family, families, judged_blocks, judged_panel
+from df_heads.benchmarks.harness.plots.hypotheses import draw_hypotheses
 from df_heads.benchmarks.harness.plots.losses import LossCurve, load_losses
 from df_heads.benchmarks.harness.plots.suite import SuitePanel, draw_suite_panels
 from df_heads.benchmarks.harness.store.results import ResultFolder
@@ -66,23 +67,12 @@ def suite_table(args: argparse.Namespace, name: str, suite: Suite, load: Load) -
         *([Paragraph(note)] if note else []),
         accuracy_table(headings, rows),
         *gains_with_legend(_comparisons(suite, every, load)),
-        *_judged(suite, every, load),
+        *(block for family in _families(suite, every, load) for block in judged_blocks(family)),
     ]
 
 
-def _judged(suite: Suite, every: Sequence[Configuration], load: Load) -> list[Block]:
-    """The hypotheses of the suite's protocol, a family for each data set and size."""
-    if suite.protocol is None:
-        return []
-    families: dict[str, dict[str, Runs]] = {}
-    for one in every:
-        where = f"{one.labels[0]}, {one.size} heads"
-        families.setdefault(where, {})[one.family] = Runs(one, load)
-    return [
-        block
-        for where, runs in families.items()
-        for block in judged_blocks(suite.protocol, runs, where)
-    ]
+def _families(suite: Suite, every: Sequence[Configuration], load: Load) -> list[Family]:
+    return [] if suite.protocol is None else families(suite.protocol, every, load)
 
 
 def _has_settings(every: Sequence[Configuration]) -> bool:
@@ -193,7 +183,15 @@ def draw_suite(
     panels = [
         _panel(title, here, results, has_settings=has_settings) for title, here in by_panel.items()
     ]
-    return draw_suite_panels(stem, panels)
+    files = draw_suite_panels(stem, panels)
+    if found := _families(suite, every, results.load):
+        files += draw_hypotheses(gains_stem(stem), [judged_panel(family) for family in found])
+    return files
+
+
+def gains_stem(stem: Path) -> Path:
+    """The second figure of a suite with a protocol: the gains of its hypotheses."""
+    return stem.with_name(f"{stem.name}-gains")
 
 
 def _panel(

@@ -1,9 +1,10 @@
 import argparse
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from made_results import made_result
+from made_results import made_result, save_made
 
 from df_heads.benchmarks import run_controls
 from df_heads.benchmarks.harness.base.experiment import Experiment
@@ -11,6 +12,7 @@ from df_heads.benchmarks.harness.base.names import family
 from df_heads.benchmarks.harness.plan.control_suites import SUITES
 from df_heads.benchmarks.harness.plan.controls import suite_table
 from df_heads.benchmarks.harness.plan.mechanism import MECHANISM
+from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.store.schema import RunResult
 from df_heads.benchmarks.harness.tables.text import to_terminal
 from df_heads.benchmarks.harness.train.heads import HEADS
@@ -93,6 +95,25 @@ def test_other_seeds_than_those_stated_are_not_looked_at() -> None:
     assert "2 of them are complete" in table
     assert rows_of(table)["transformer", "transformer-self"] == ["+0.00", "+0.00 to +0.00", "2"]
     assert "not run" in mechanism_table(lambda _: None, 0)
+
+
+@pytest.mark.parametrize("seeds", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_the_figures_show_every_hypothesis(seeds: int, tmp_path: Path) -> None:
+    args, results = parsed(*range(seeds)), ResultFolder(tmp_path)
+    noise = random.Random(0)
+    for job in run_controls.jobs(args):
+        gain = 2.0 * (family(job.experiment.head) == "transformer-oracle")
+        metrics = {"unsupervised": 40 + gain + noise.gauss(0, 0.5), "supervised": 50.0}
+        save_made(results, job.experiment, metrics=metrics)
+    files = run_controls.draw(args, results)
+    assert {file.name for file in files} >= set(run_controls.figures(args))
+    assert run_controls.figures(args)[1] == "controls-mechanism-gains.png"
+    assert all(file.stat().st_size for file in files)
+    drawn = (tmp_path / "controls-mechanism-gains.svg").read_text(encoding="utf-8")
+    for one in MECHANISM.hypotheses:
+        assert f"<!-- {one.head}" in drawn
+        assert f"over {one.over}" in drawn
+    assert (f"{seeds} of 20 seeds" in drawn, "better" in drawn) == (True, seeds == 20)
 
 
 @pytest.mark.slow
