@@ -186,7 +186,10 @@ def imbalances(args: argparse.Namespace) -> list[Variant]:
 def classes(args: argparse.Namespace) -> list[Variant]:
     """Two classes, five and all, for as many images; in SimCLR with the oracle."""
     heads = [TRANSFORMER, UNIFORM, OFF, *([ORACLE] if args.method == "simclr" else [])]
-    settings = {"all classes": {"classes": None}, "2 classes": {"classes": 2}}
+    settings: dict[str, dict[str, Any]] = {
+        "all classes": {"classes": None},
+        "2 classes": {"classes": 2},
+    }
     if not args.smoke:
         settings["5 classes"] = {"classes": 5}
     return grid(heads, settings)
