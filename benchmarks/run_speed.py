@@ -22,6 +22,7 @@ from df_heads.benchmarks.harness.base.environment import describe_environment
 from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import PRECISIONS
 from df_heads.benchmarks.harness.base.machine import MOST_WORKERS
+from df_heads.benchmarks.harness.base.precision import fast_precision
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.flags import folder, names, run_script
 from df_heads.benchmarks.harness.speed.parts import PARTS, flags_of, result_file, stored_table
@@ -64,8 +65,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--precision",
         choices=[name for name in PRECISIONS if name != "16-mixed"],
-        default="bf16-mixed",
-        help="of the step and the head (default: %(default)s)",
+        help="of the step and the head (default: bf16-mixed where the device has units for it, on "
+        "a CPU AMX or AVX512-BF16; otherwise 32-true)",
     )
     parser.add_argument("--out-dir", type=folder, default=Path("runs"), help="default: %(default)s")
 
@@ -179,6 +180,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _require_backbone(args.backbone)
     results = ResultFolder(args.out_dir)
     device = _device(args)
+    if args.precision is None and not args.table_only:
+        args.precision = fast_precision(device)
+        print(f"precision: {args.precision}, by the units of the device", file=sys.stderr)
     codes = [0]
     for name in [] if args.table_only else args.parts:
         print(f"measuring: {PARTS[name].help}", file=sys.stderr, flush=True)

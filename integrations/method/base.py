@@ -246,14 +246,23 @@ class Method(InheritedArguments, LightningModule, ABC):
             )
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """The loss of one batch (views, ...), as lightly's SimCLRTransform gives them."""
+        """The loss of one batch (views, ...), as lightly's SimCLRTransform gives them.
+
+        It is logged as `train_loss`. On a CPU the progress bar shows it; a GPU would have to be
+        waited for in every step.
+        """
         views = two_views(batch)
         self.check_batch_size(len(views[0]), world_size())
         if self.gathers and world_size() > 1:
             check_equal_batches(views[0])
         loss = self.loss_of_batch(batch, views)
         self.log(
-            "train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(views[0])
+            "train_loss",
+            loss,
+            prog_bar=loss.device.type == "cpu",
+            on_step=True,
+            on_epoch=True,
+            batch_size=len(views[0]),
         )
         return loss
 
@@ -315,12 +324,14 @@ class Method(InheritedArguments, LightningModule, ABC):
             {"name": "not_decayed", "params": free, "weight_decay": 0.0},
         ]
         rate: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        # None, not False, which would also turn off what torch does for many tensors at once.
+        fused = True if self.fused_optimizer else None
         if self.optimizer == "adamw":
-            return torch.optim.AdamW(groups, **rate, fused=self.fused_optimizer)
+            return torch.optim.AdamW(groups, **rate, fused=fused)
         if self.optimizer == "lars":
             lars: torch.optim.Optimizer = LARS(groups, **rate, momentum=self.momentum)
             return lars
-        return torch.optim.SGD(groups, **rate, momentum=self.momentum, fused=self.fused_optimizer)
+        return torch.optim.SGD(groups, **rate, momentum=self.momentum, fused=fused)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser with linear warmup and a cosine over the whole run, stepped every batch.

@@ -61,7 +61,7 @@ def test_the_table_is_made_from_the_result_files(tmp_path: Path) -> None:
     assert attention_off[2:6] == ["transformer-self", "small", "", "not run"]
     # Gains of 3 and 5 points: 4 +- 12.706 * 1.414 / sqrt(2).
     header, _, gain = map(columns, gains.split("\n"))
-    assert header[2:5] == ["size", "head", "over"]
+    assert header[2:5] == ["size", "what", "over"]
     assert gain[2:8] == [
         "small",
         "transformer",

@@ -34,6 +34,27 @@ def test_each_trains_and_spares_what_does_not_decay(
     assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_torch_may_update_many_tensors_at_once(name: str, tiny: Callable[..., Any]) -> None:
+    # fused=False would also turn off the foreach kernels, which torch takes on a GPU.
+    model = tiny(SimCLR, optimizer=name)
+    assert model.build_optimizer().defaults["fused"] is None
+    model.fused_optimizer = True
+    assert model.build_optimizer().defaults["fused"] is True
+
+
+@pytest.mark.parametrize(("device", "shown"), [("cpu", True), ("meta", False)])
+def test_the_bar_shows_a_loss_only_where_reading_it_waits_for_nothing(
+    device: str, shown: bool, tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny(SimCLR)
+    logged: dict[str, Any] = {}
+    monkeypatch.setattr(model, "log", lambda name, _, **options: logged.update({name: options}))
+    monkeypatch.setattr(model, "loss", lambda _: torch.zeros((), device=device))
+    model.training_step([[torch.zeros(4, 3, 8, 8)] * 2], 0)
+    assert logged["train_loss"]["prog_bar"] is shown
+
+
 def test_an_unknown_one_is_refused(tiny: Callable[..., Any]) -> None:
     with pytest.raises(ValueError, match="optimizer='adam' is not known; choose 'sgd', 'lars' or"):
         tiny(BYOL, optimizer="adam")

@@ -159,10 +159,13 @@ def stored_table(
         return []
     file = results.path / result_file(name, device)
     made_with = content.get("flags")
-    if made_with != flags_of(part, args):
+    wanted = flags_of(part, args)
+    if wanted.get("precision", ...) is None and isinstance(made_with, dict):
+        wanted["precision"] = made_with.get("precision")  # not given: the device chose
+    if made_with != wanted:
         raise InputError(
-            f"{file} was made with the flags {made_with}, not {flags_of(part, args)}: give the "
-            "same, or another --out-dir."
+            f"{file} was made with the flags {made_with}, not {wanted}: give the same, or another "
+            "--out-dir."
         )
     try:
         blocks = part.table(content)
