@@ -88,7 +88,6 @@ def test_verdicts_stand_beside_the_gains(tmp_path: Path) -> None:
     _, gains, _ = shown(arguments, results).split("\n\n")
     said = {tuple(row[3:5]): row[7] for row in map(columns, gains.split("\n")[2:])}
     assert said == {
-        ("feedforward", "attention off"): "undecided",
         ("transformer", "feedforward"): "better",
         ("transformer", "attention off"): "undecided",
         ("transformer-self", "feedforward"): "undecided",
