@@ -129,6 +129,8 @@ def train(
         InputError: If the pictures or a setting cannot be used, or the run folder holds something
             else; one sentence with the way out.
         NotFiniteError: If the training diverged.
+        KeyboardInterrupt: At Ctrl+C, after a checkpoint was written; the same call goes on there.
+            Another signal that asks to stop is a SystemExit.
     """
     folder = Path(folder).expanduser()
     path = OUT / folder.resolve().name if out is None else Path(out).expanduser()
@@ -223,16 +225,12 @@ def _fit(
         enable_model_summary=False,
         log_every_n_steps=1,
     )
-    with interruption.postponed(), warnings.catch_warnings():
+    with interruption.stoppable(), interruption.postponed(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Ours does, by OrderOfRun.
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
         try:
             trainer.fit(model, batches, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit:  # what Lightning makes of Ctrl+C
-            if trainer.interrupted:
-                raise KeyboardInterrupt from None
-            raise
         except interruption.Interrupted:
             report.write_weights(model)
             raise
@@ -334,7 +332,7 @@ def _describe_training(recipe: Recipe, command: str) -> list[str]:
         f"model     {recipe.method}, {recipe.backbone}, head {recipe.head}",
         f"recipe    {recipe.epochs} epochs of batches of {recipe.batch_size}, {recipe.optimizer} "
         f"at {recipe.learning_rate:g}",
-        f"machine   {accelerator}, {torch.get_num_threads()} threads of {os.cpu_count()} cores, "
+        f"machine   {accelerator}, torch threads: {torch.get_num_threads()}, cores: {os.cpu_count()}, "
         f"precision {recipe.precision}, {recipe.workers} worker processes",
         f"repeat    {command}",
     ]

@@ -77,6 +77,32 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
+def stoppable() -> Iterator[None]:
+    """For a function that trains: inside the block signals are taken as in `interruptible`.
+
+    Without effect inside `interruptible`, where the script's answer counts.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl+C came.
+        SystemExit: If another signal came.
+    """
+    if listening() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    try:
+        with interruptible():
+            yield
+    except Interrupted as stop:
+        if stop.signum == signal.SIGINT:
+            raise KeyboardInterrupt(str(stop)) from None
+        raise SystemExit(stop.exit_code) from None
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler or signal.SIG_DFL)
+
+
+@contextmanager
 def postponed() -> Iterator[None]:
     """Inside the block the first signal waits; see `received`.
 
