@@ -332,8 +332,9 @@ def _describe_training(recipe: Recipe, command: str) -> list[str]:
         f"model     {recipe.method}, {recipe.backbone}, head {recipe.head}",
         f"recipe    {recipe.epochs} epochs of batches of {recipe.batch_size}, {recipe.optimizer} "
         f"at {recipe.learning_rate:g}",
-        f"machine   {accelerator}, torch threads: {torch.get_num_threads()}, cores: {os.cpu_count()}, "
-        f"precision {recipe.precision}, {recipe.workers} worker processes",
+        f"machine   {accelerator}, {os.cpu_count()} cores, threads of torch: "
+        f"{torch.get_num_threads()}, precision {recipe.precision}, worker processes: "
+        f"{recipe.workers}",
         f"repeat    {command}",
     ]
 
