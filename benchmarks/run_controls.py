@@ -22,17 +22,18 @@ from df_heads.benchmarks.harness.base.machine import is_first_process
 from df_heads.benchmarks.harness.base.names import file_name
 from df_heads.benchmarks.harness.base.paper import ABLATION_DATASET, ABLATION_SIZE
 from df_heads.benchmarks.harness.plan import cells
-from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, Drawn, FullRun, question_of
 from df_heads.benchmarks.harness.plan.control_suites import FEEDFORWARD, SUITES, TRANSFORMER
 from df_heads.benchmarks.harness.plan.controls import (
     configurations,
     draw_suite,
-    gains_stem,
+    suite_figures,
     suite_jobs,
     suite_table,
 )
 from df_heads.benchmarks.harness.plan.flags import known, machine_from, run_script
 from df_heads.benchmarks.harness.plan.table_script import run_table
+from df_heads.benchmarks.harness.plan.topics import Topic
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
 from df_heads.benchmarks.harness.tables.blocks import Block
@@ -142,15 +143,18 @@ def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
     ]
 
 
-def figures(args: argparse.Namespace) -> list[str]:
-    """The PNG files that `draw` writes."""
-    stems = [
-        stem
+def figures(args: argparse.Namespace, results: ResultFolder) -> list[Drawn]:
+    """What `draw` draws, in words."""
+    return [
+        drawn
         for name in args.suites
-        for suite, first in [(SUITES.find(name), Path(_stem(args, name)))]
-        for stem in ([first] if suite.protocol is None else [first, gains_stem(first)])
+        for drawn in suite_figures(args, SUITES.find(name), results, Path(_stem(args, name)))
     ]
-    return [f"{stem}.png" for stem in stems]
+
+
+def topic(args: argparse.Namespace) -> Topic:
+    """That of the suites asked for; of several, the first."""
+    return SUITES.find(args.suites[0]).topic
 
 
 def _stem(args: argparse.Namespace, suite: str) -> str:
@@ -199,6 +203,7 @@ BENCHMARK = Benchmark(
     ],
     jobs=jobs,
     figures=figures,
+    topic=topic,
     in_run_all=True,
 )
 

@@ -20,9 +20,10 @@ from df_heads.benchmarks.harness.data.sources import DATASETS
 from df_heads.benchmarks.harness.evaluate.evaluation import Load
 from df_heads.benchmarks.harness.evaluate.robustness import INVERTED, TARGETS, Robustness
 from df_heads.benchmarks.harness.plan import cells
-from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, Drawn, FullRun, question_of
 from df_heads.benchmarks.harness.plan.flags import known_or, run_script
 from df_heads.benchmarks.harness.plan.table_script import run_table
+from df_heads.benchmarks.harness.plan.topics import Topic
 from df_heads.benchmarks.harness.plots.gains import GainPanel, Gains, draw_gains
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
@@ -129,6 +130,18 @@ def _gains(every: Sequence[Configuration], size: str, load: Load) -> list[Gains]
     ]
 
 
+def figures(args: argparse.Namespace, _: ResultFolder) -> list[Drawn]:
+    """What `draw` draws, in words."""
+    return [
+        Drawn(
+            f"{cells.file_stem('robustness', args)}.png",
+            "Paired gains in points, setting by setting, with 95 % t intervals from two seeds on.",
+            f"A panel for each of {', '.join(args.datasets)}, a point for each head over each it "
+            "is compared with, in each setting; the gains above are the same numbers.",
+        )
+    ]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing, then write and print the tables and draw the gains."""
     args = parse(arguments)
@@ -150,7 +163,8 @@ BENCHMARK = Benchmark(
         )
     ],
     jobs=jobs,
-    figures=lambda args: [f"{cells.file_stem('robustness', args)}.png"],
+    figures=figures,
+    topic=lambda _: Topic.HELP,
     in_run_all=True,
 )
 

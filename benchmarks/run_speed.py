@@ -23,8 +23,10 @@ from df_heads.benchmarks.harness.base.errors import InputError
 from df_heads.benchmarks.harness.base.experiment import PRECISIONS
 from df_heads.benchmarks.harness.base.machine import MOST_WORKERS
 from df_heads.benchmarks.harness.base.precision import fast_precision
-from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, Drawn, FullRun, question_of
 from df_heads.benchmarks.harness.plan.flags import folder, names, run_script
+from df_heads.benchmarks.harness.plan.topics import Topic
+from df_heads.benchmarks.harness.speed.part_tables import SCALING, scaling_seen
 from df_heads.benchmarks.harness.speed.parts import PARTS, flags_of, result_file, stored_table
 from df_heads.benchmarks.harness.store.files import write_json
 from df_heads.benchmarks.harness.store.results import ResultFolder
@@ -166,11 +168,14 @@ def files(args: argparse.Namespace) -> list[str]:
     return [result_file(name, kind) for name in args.parts]
 
 
-def figures(args: argparse.Namespace) -> list[str]:
-    """The figures of the parts that draw one."""
-    drawn = {name for name in args.parts if PARTS[name].draw is not None}
-    every = zip(args.parts, files(args), strict=True)
-    return [f"{PurePath(file).stem}.png" for name, file in every if name in drawn]
+def figures(args: argparse.Namespace, results: ResultFolder) -> list[Drawn]:
+    """The figures of the parts that draw one and were measured, in words."""
+    found: list[Drawn] = []
+    for name, file in zip(args.parts, files(args), strict=True):
+        content = results.load_file(file) if PARTS[name].draw is not None else None
+        if content is not None:
+            found.append(Drawn(f"{PurePath(file).stem}.png", SCALING, scaling_seen(content)))
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -242,6 +247,7 @@ BENCHMARK = Benchmark(
     ],
     files=files,
     figures=figures,
+    topic=lambda _: Topic.COST,
 )
 
 

@@ -17,9 +17,10 @@ from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
-from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, Drawn, FullRun, question_of
 from df_heads.benchmarks.harness.plan.cells import parse_with_smoke
 from df_heads.benchmarks.harness.plan.flags import folder, names, run_script, seed
+from df_heads.benchmarks.harness.plan.topics import Topic
 from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
 from df_heads.benchmarks.harness.stability.plot import draw_map
 from df_heads.benchmarks.harness.stability.recipe import (
@@ -32,7 +33,7 @@ from df_heads.benchmarks.harness.stability.recipe import (
     grid,
 )
 from df_heads.benchmarks.harness.stability.store import TrialFolder, file_name
-from df_heads.benchmarks.harness.stability.table import blocks_of
+from df_heads.benchmarks.harness.stability.table import Share, blocks_of, heads_of
 from df_heads.benchmarks.harness.store.files import write_text
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.tables.blocks import Block
@@ -139,13 +140,30 @@ def run(args: argparse.Namespace, folder: TrialFolder) -> None:
 
 def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:
     """The table, from the files of the map alone."""
-    return blocks_of(TrialFolder(results.path).trials)
+    return blocks_of(TrialFolder(results.path, create=False).trials)
 
 
 def files(args: argparse.Namespace) -> list[str]:
     """The files that the flags' runs are kept in."""
     every = product(args.methods, args.backbones, (OWN, *args.heads))
     return [file_name(*names) for names in every]
+
+
+def figures(_: argparse.Namespace, results: ResultFolder) -> list[Drawn]:
+    """What the map shows, in words."""
+    trials = TrialFolder(results.path, create=False).trials
+    if not trials:
+        return []
+    seen = [f"{h} {Share([t for t in trials if t['head'] == h])}" for h in heads_of(trials)]
+    return [
+        Drawn(
+            "stability.png",
+            "Share of collapsed runs by method and optimiser with its rate, over batch sizes, "
+            "guards, backbones and seeds; white: not run, as lightly's own head does not live "
+            "there.",
+            f"Collapsed runs of all that are drawn: {', '.join(seen)}.",
+        )
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -172,7 +190,8 @@ BENCHMARK = Benchmark(
     main=main,
     full_runs=[FullRun("Where each head collapses, in other people's recipes")],
     files=files,
-    figures=lambda _: ["stability.png"],
+    figures=figures,
+    topic=lambda _: Topic.COLLAPSE,
 )
 
 

@@ -22,7 +22,7 @@ from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.names import file_name
 from df_heads.benchmarks.harness.data.sources import DATASETS
 from df_heads.benchmarks.harness.evaluate.fusion import Fusion
-from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, Drawn, FullRun, question_of
 from df_heads.benchmarks.harness.plan.cells import add_sharing_flags
 from df_heads.benchmarks.harness.plan.flags import (
     add_shared_flags,
@@ -31,6 +31,7 @@ from df_heads.benchmarks.harness.plan.flags import (
     run_script,
 )
 from df_heads.benchmarks.harness.plan.table_script import run_table
+from df_heads.benchmarks.harness.plan.topics import Topic
 from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
@@ -139,22 +140,27 @@ def draw(args: argparse.Namespace, results: ResultFolder) -> list[Path]:
     """Draw the figures of the first seed that was run; returns their paths."""
     from df_heads.benchmarks.harness.plots.fusion import draw_maps, draw_measures
 
+    found = _first_seeds(args, results)
+    if not found:
+        return []
+    files = [results.path / f"{file_stem(args)}-measures.png"]
+    draw_measures(found, files[0])
+    for head, fusion in found.items():
+        files.append(results.path / _map_file(args, head))
+        layers = [layer - 1 for layer in shown_layers(args.num_layers)]
+        draw_maps(fusion, layers, files[-1])
+    return files
+
+
+def _first_seeds(args: argparse.Namespace, results: ResultFolder) -> "dict[str, FusionMaps]":
+    """Of each head, the first seed that was run."""
     found: dict[str, FusionMaps] = {}
     for head in args.heads:
         for seed in args.seeds:
             fusion = FUSION.maps(results, cell(args, head, seed))
             if fusion is not None:
                 found.setdefault(head, fusion)
-    if not found:
-        return []
-    stem = file_stem(args)
-    files = [results.path / f"{stem}-measures.png"]
-    draw_measures(found, files[0])
-    for head, fusion in found.items():
-        files.append(results.path / f"{stem}-{file_name(head)}-attention.png")
-        layers = [layer - 1 for layer in shown_layers(args.num_layers)]
-        draw_maps(fusion, layers, files[-1])
-    return files
+    return found
 
 
 def file_stem(args: argparse.Namespace) -> str:
@@ -162,10 +168,56 @@ def file_stem(args: argparse.Namespace) -> str:
     return f"table1-{file_name(args.dataset)}-{args.epochs}ep"
 
 
-def figures(args: argparse.Namespace) -> list[str]:
-    """The figures that `draw` writes, if all heads were run."""
-    maps = [f"{file_stem(args)}-{file_name(head)}-attention.png" for head in args.heads]
-    return [f"{file_stem(args)}-measures.png", *maps]
+def _map_file(args: argparse.Namespace, head: str) -> str:
+    return f"{file_stem(args)}-{file_name(head)}-attention.png"
+
+
+def figures(args: argparse.Namespace, results: ResultFolder) -> list[Drawn]:
+    """What `draw` draws, in words."""
+    found = _first_seeds(args, results)
+    if not found:
+        return []
+    chance = next(iter(found.values())).summaries[0].chance
+    masses = {head: _mass(maps) for head, maps in found.items()}
+    measures = Drawn(
+        f"{file_stem(args)}-measures.png",
+        f"Every measure over the {args.num_layers} layers: solid after {args.epochs} epochs, "
+        "dotted before training; a band reaches from the least to the most attention head. The "
+        "dashed line is chance.",
+        f"In layer {args.num_layers} the attention to others of the class is "
+        f"{'; '.join(f'{mass:.2f} for {head}' for head, mass in masses.items())}; chance is "
+        f"{chance:.2f}.",
+    )
+    return [measures, *(_drawn_map(args, head, maps) for head, maps in found.items())]
+
+
+def _drawn_map(args: argparse.Namespace, head: str, maps: "FusionMaps") -> Drawn:
+    layers = shown_layers(args.num_layers)
+    return Drawn(
+        _map_file(args, head),
+        f"{head} after {args.epochs} epochs: the attention of its first head in layers "
+        f"{', '.join(map(str, layers))}, on test images sorted by class. A row attends to the "
+        "columns; squares along the diagonal are attention within a class.",
+        f"In layer {layers[-1]} {_squares(maps)}",
+    )
+
+
+def _squares(maps: "FusionMaps") -> str:
+    """How the last map looks: the weights between others of one class beside those across."""
+    weights = maps.maps[-1].astype(np.float64)
+    same = maps.labels[:, None] == maps.labels
+    others = ~np.eye(len(same), dtype=bool)  # attention to oneself is not fusion
+    within, across = weights[same & others].mean(), weights[~same].mean()
+    if not across > 0:
+        return "no sample attends to one of another class."
+    return f"the squares along the diagonal are {within / across:.1f} times as bright as the rest."
+
+
+def _mass(maps: "FusionMaps") -> float:
+    """The attention of the last layer to others of the class, over its heads."""
+    from df_heads.benchmarks.harness.plots.fusion import measure
+
+    return float(measure(maps.summaries[max(maps.summaries)], "same_class_mass")[-1].mean())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -185,6 +237,7 @@ BENCHMARK = Benchmark(
     full_runs=[FullRun("Table 1, Deep Fusion on MNIST")],
     jobs=jobs,
     figures=figures,
+    topic=lambda _: Topic.FUSION,
 )
 
 

@@ -21,6 +21,7 @@ from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, quest
 from df_heads.benchmarks.harness.plan.cells import cell
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plan.table_script import run_table
+from df_heads.benchmarks.harness.plan.topics import Topic
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
 from df_heads.benchmarks.harness.tables.accuracy import accuracies_and_gains
@@ -109,6 +110,7 @@ BENCHMARK = Benchmark(
         ),
     ],
     jobs=jobs,
+    topic=lambda _: Topic.HELP,
     in_run_all=True,
 )
 

@@ -23,6 +23,7 @@ from df_heads.benchmarks.harness.plan import cells
 from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plan.table_script import run_table
+from df_heads.benchmarks.harness.plan.topics import Topic
 from df_heads.benchmarks.harness.plan.tuning import (
     CRITERION,
     choose,
@@ -181,6 +182,7 @@ BENCHMARK = Benchmark(
     main=main,
     full_runs=[FullRun("A learning rate for each head", "--epochs 100")],
     jobs=jobs,
+    topic=lambda _: Topic.TUNING,
 )
 
 

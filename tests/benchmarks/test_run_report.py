@@ -98,7 +98,9 @@ def test_what_is_committed_is_what_the_generator_makes(tmp_path: Path) -> None:
 def test_a_section_says_everything(tree: Path) -> None:
     assert report(tree) == 0
     text = (tree / "RESULTS.md").read_text()
-    section = text.split("\n## ")[2]
+    part = text.split("\n## ")[2]
+    assert part.startswith("Does attending over the batch help?\n")
+    section = part.split("\n### ")[1]
     assert section.startswith("Mixing \\<here> & \\*now\\*\n")
     assert "digits (320 training images); 16 px; 2 epochs in batches of 1024" in section
     assert "learning rates feedforward-small 0.1, transformer-small 0.3" in section
@@ -107,7 +109,8 @@ def test_a_section_says_everything(tree: Path) -> None:
     assert SUITES["mixing"].question in section
     assert re.search(r"\| transformer +\| small +\| +2.00M \| +50.10 ± 0.10 \|", section)
     assert re.search(r"\| transformer-tied +\| small +\| +\| +not run \|", section)
-    assert "![Mixing \\<here> & \\*now\\*: controls mixing](mixing/controls-mixing.png)" in section
+    seen = "unsup. %: transformer 50.10, transformer-self 40.00, feedforward 30.00, "
+    assert re.search(rf"!\[{re.escape(seen)}.*\]\(mixing/controls-mixing\.png\)\n\nLeft: ", section)
     # 12 runs and 3 untrained backbones of 150 seconds.
     assert "- **Cost.** 37.5 min (15 result files); 3 more not run" in section
     assert "- **Hardware.** a machine, 2 cores" in section
@@ -127,16 +130,43 @@ def test_the_summary_has_every_comparison_with_its_verdict(tree: Path) -> None:
     summary = (tree / "RESULTS.md").read_text().split("\n## ")[1]
     judged, single = summary.split("Comparisons with one seed")
     assert "seeds or more: 3 better, 2 worse, 7 undecided." in judged
-    row = next(
-        line for line in judged.splitlines() if "| transformer over attention off: digits" in line
-    )
+    assert "2 epochs, test_resnet**: [Mixing \\<here> & \\*now\\*](#mixing-here--now)" in judged
+    row = next(line for line in judged.splitlines() if "| Transformer over attention off" in line)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[1:6] == ["unsup.", "+10.10", "+9.85 to +10.35", "better", "3"]
-    assert "2 epochs, test_resnet" in cells[6]
-    assert cells[7].endswith("](#mixing-here--now)")
+    assert cells[1:] == ["unsup.", "+10.10", "+9.85 to +10.35", "better", "3"]
     assert single.count("| one seed |") == 6
-    assert "transformer over feedforward: digits, batch size 32, small" in single
+    assert "| Transformer over feed-forward head " in single
     assert not re.search("better|worse|undecided", single)
+
+
+def lead(root: Path) -> str:
+    """What stands before the contents."""
+    assert report(root) == 0
+    return (root / "RESULTS.md").read_text().partition("\n- [")[0]
+
+
+def test_the_page_begins_with_what_comes_of_it(tree: Path) -> None:
+    said = lead(tree)
+    assert (
+        "**Attending over the batch helped in places**: +10.10 points unsup. (+9.85 to +10.35) and "
+        "+0.00 points sup. (+0.00 to +0.00) over the same head with its attention off."
+    ) in said
+    assert "**Choosing whom to attend to helped in places**: +29.90 points unsup. (+29" in said
+    assert "3 paired seeds. Not the paper's: 2 epochs, not 1000." in said
+
+
+def test_what_comes_of_it_follows_the_results(tree: Path) -> None:
+    results = ResultFolder(tree / "mixing")
+    for job in run_controls.jobs(run_controls.parse(RATES.split()[2:])):
+        head, seed = job.experiment.head.removesuffix("-small"), job.experiment.seed
+        level = {"transformer": 30.0, "transformer-self": 40.0 + 0.1 * seed}.get(head)
+        if level is not None:
+            metrics = {"unsupervised": level, "supervised": level - seed}
+            save(results, job.experiment, metrics=metrics)
+    hurt = "**Attending over the batch hurt**: -10.10 points unsup. (-10.35 to -9.85) and -10.10"
+    assert hurt in lead(tree)
+    (tree / "mixing" / "report.json").unlink()
+    assert "so there is no verdict" in lead(tree)
 
 
 def test_what_was_not_run_is_told(tree: Path) -> None:
@@ -215,7 +245,7 @@ def test_speed_is_shown_with_the_figure_of_the_part_that_has_one(tmp_path: Path)
     figure, _ = new_figure(1, 1, width=1, height=1)
     save_figure(figure, tmp_path / "speed-head-scaling-cpu.png")
     assert report(tmp_path) == 0
-    section = (tmp_path / "RESULTS.md").read_text().split("\n## ")[2]
+    section = (tmp_path / "RESULTS.md").read_text().split("\n### ")[1]
     assert "\n\nhead: not run\n\nhead-scaling:\n\n| " in section
     assert "](speed-head-scaling-cpu.png)" in section
     assert "1 more not run" in section
@@ -269,10 +299,12 @@ def test_the_page_is_one_file(tree: Path, tmp_path: Path) -> None:
 
 def test_running_twice_changes_nothing(tree: Path) -> None:
     files = tree / "RESULTS.md", tree / "report.html"
+    before = set(tree.rglob("*"))
     assert report(tree) == 0
-    before = [file.read_bytes() for file in files]
+    assert set(tree.rglob("*")) - before == set(files)
+    contents = [file.read_bytes() for file in files]
     assert report(tree) == 0
-    assert [file.read_bytes() for file in files] == before
+    assert [file.read_bytes() for file in files] == contents
 
 
 @pytest.mark.parametrize(
@@ -325,6 +357,8 @@ def test_other_bad_input(
 
     manifest = declare(tree / "again", {"title": "Batches", "command": MIXING})
     assert "the title 'Batches' is taken by" in said()
+    declare(tree / "again", {"title": "Not run", "command": MIXING})
+    assert "the title 'Not run' is a heading of the page; give it another." in said()
     manifest.write_text('{"sections": 3}')
     assert f'{manifest} has no list "sections"' in said()
     manifest.write_text("{")
@@ -398,11 +432,14 @@ def test_what_result_files_hold_is_text(tmp_path: Path) -> None:
 
     text = (tmp_path / "RESULTS.md").read_text()
     without_code = re.sub(r"(`+).+?\1", "", re.sub(r"(?<!\\)\\`", "", text))
+    folds = r"^(?:</?details>|<summary>[^<]*</summary>)$"
+    assert re.findall(folds, without_code, flags=re.MULTILINE)
+    without_code = re.sub(folds, "", without_code, flags=re.MULTILINE)
     assert not re.search(r"(?<!\\)<[A-Za-z/!]", without_code)
     assert not re.search(r"(?<!\\)\]\(javascript", without_code)
     assert "\n# heading" not in text
-    headings = re.findall("^## .*", text, flags=re.MULTILINE)
-    assert len(headings) == 3
-    rows = [line for line in text.splitlines() if line.startswith("| transformer over")]
+    headings = re.findall("^##+ .*", text, flags=re.MULTILINE)
+    assert len(headings) == 5
+    rows = [line for line in text.splitlines() if line.startswith("| Transformer over")]
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 7 for row in rows)
     assert rows

@@ -7,6 +7,24 @@ SIZES = ("small", "large")
 BASELINE, CONTROL = "feedforward", "transformer-self"
 #: Attends to everybody alike, so it finds nobody.
 UNIFORM = "transformer-uniform"
+#: Heads in words; "attention off", "tied attention" and "uniform attention" are the Transformer's.
+_SPOKEN = {
+    BASELINE: "feed-forward head",
+    "lightly": "lightly's head",
+    "transformer": "Transformer",
+    CONTROL: "attention off",
+    "transformer-tied": "tied attention",
+    UNIFORM: "uniform attention",
+    "transformer-stable": "stable Transformer",
+    "transformer-stable-self": "stable, attention off",
+    "transformer-stable-tied": "stable, tied attention",
+    "transformer-stable-uniform": "stable, uniform attention",
+}
+
+
+def spoken(name: str) -> str:
+    """A family of heads in words; anything else as it is."""
+    return _SPOKEN.get(name, name)
 
 
 def family(head: str) -> str:

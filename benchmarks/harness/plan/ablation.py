@@ -11,8 +11,9 @@ from df_heads.benchmarks.harness.base.names import family, size_of
 from df_heads.benchmarks.harness.base.paper import ABLATION_DATASET, ABLATION_SIZE, PAPER_METHOD
 from df_heads.benchmarks.harness.evaluate.standard import UNSUPERVISED
 from df_heads.benchmarks.harness.plan import cells
-from df_heads.benchmarks.harness.plan.benchmark import Benchmark, FullRun, question_of
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, Drawn, FullRun, question_of
 from df_heads.benchmarks.harness.plan.table_script import run_table
+from df_heads.benchmarks.harness.plan.topics import Topic
 from df_heads.benchmarks.harness.plots.curves import Curve, Panel, draw_curves
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
@@ -170,6 +171,19 @@ class Ablation:
         args = self.parse(arguments)
         return run_table(self.name, args, self.jobs(args), self.table, self.draw)
 
+    def figures(self, args: argparse.Namespace, _: ResultFolder) -> list[Drawn]:
+        """What `draw` draws, in words."""
+        heads = ", ".join(args.heads)
+        return [
+            Drawn(
+                f"{cells.file_stem(self.name, args)}.png",
+                f"Unsupervised accuracy over {self.title}. Filled: ours, with 95 % t intervals "
+                "from two seeds on; hollow: the paper's.",
+                f"A line for each of {heads}, over {self.title} {', '.join(_values(args))}; the "
+                "table above has its numbers.",
+            )
+        ]
+
     def benchmark(self, title: str) -> Benchmark:
         """The whole table as a benchmark."""
         return Benchmark(
@@ -181,6 +195,11 @@ class Ablation:
             main=self.main,
             full_runs=[FullRun(title, "--seeds 0 1 2")],
             jobs=self.jobs,
-            figures=lambda args: [f"{cells.file_stem(self.name, args)}.png"],
+            figures=self.figures,
+            topic=lambda _: Topic.HELP,
             in_run_all=True,
         )
+
+
+def _values(args: argparse.Namespace) -> list[str]:
+    return [f"{value:g}" for value in args.values]

@@ -9,6 +9,7 @@ from typing import Any
 
 import df_heads.benchmarks
 from df_heads.benchmarks.harness.base.registry import Registry
+from df_heads.benchmarks.harness.plan.topics import Topic
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.sweep.jobs import Job
 from df_heads.benchmarks.harness.tables.blocks import Block
@@ -31,12 +32,27 @@ class FullRun:
     question: str = ""
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A picture that a benchmark draws.
+
+    Attributes:
+        name: Of the PNG file, within the folder.
+        caption: What is drawn, and how to read it.
+        alt: What is to be seen in it, from the result files.
+    """
+
+    name: str
+    caption: str
+    alt: str
+
+
 def no_jobs(_: argparse.Namespace) -> Sequence[Job]:
     """Of a benchmark that trains nothing."""
     return ()
 
 
-def no_figures(_: argparse.Namespace) -> Sequence[str]:
+def no_figures(_: argparse.Namespace, __: ResultFolder) -> Sequence[Drawn]:
     """Of a benchmark that draws nothing."""
     return ()
 
@@ -57,7 +73,8 @@ class Benchmark:
         jobs: Its cells, from the flags.
         files: Names of the result files that its table is made of, within the folder, from the
             flags; None for those of its jobs.
-        figures: Names of the PNG files that it draws, within the folder, from the flags.
+        figures: What it draws, from the flags and a results folder.
+        topic: The part of the report that it is in, from the flags.
         in_run_all: Whether run_all.py runs it.
     """
 
@@ -70,7 +87,8 @@ class Benchmark:
     full_runs: Sequence[FullRun]
     jobs: Callable[[argparse.Namespace], Sequence[Job]] = no_jobs
     files: Callable[[argparse.Namespace], Sequence[str]] | None = None
-    figures: Callable[[argparse.Namespace], Sequence[str]] = no_figures
+    figures: Callable[[argparse.Namespace, ResultFolder], Sequence[Drawn]] = no_figures
+    topic: Callable[[argparse.Namespace], Topic] = lambda _: Topic.OTHER
     in_run_all: bool = False
 
     @property

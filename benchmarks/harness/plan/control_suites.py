@@ -11,6 +11,7 @@ from df_heads.benchmarks.harness.base.names import BASELINE, CONTROL, UNIFORM
 from df_heads.benchmarks.harness.base.registry import Registry
 from df_heads.benchmarks.harness.plan.mechanism import MECHANISM, ORACLE
 from df_heads.benchmarks.harness.plan.protocols import Protocol
+from df_heads.benchmarks.harness.plan.topics import Topic
 from df_heads.benchmarks.harness.train.methods import only_of_method, takes
 
 # Layers of the paper's Transformer heads: the presets', so such a cell is Table 2's.
@@ -48,6 +49,7 @@ class Suite:
             those before it.
         note: One sentence for above the table on what the flags leave out; empty for none.
         protocol: Hypotheses that are judged together, on seeds stated before; None for none.
+        topic: The part of the report that it is in.
     """
 
     question: str
@@ -55,6 +57,7 @@ class Suite:
     references: Sequence[str] = (FEEDFORWARD, OFF)
     baselines: Sequence[str] = ()
     note: Callable[[argparse.Namespace], str] = lambda _: ""
+    topic: Topic = Topic.HELP
     protocol: Protocol | None = None
 
     @property
@@ -275,6 +278,7 @@ _OF_THE_PROJECT: dict[str, Suite] = {
         "Which heads need a warmup of the learning rate?",
         warmups,
         baselines=("warmup",),
+        topic=Topic.COLLAPSE,
     ),
     "method": Suite(
         "Does the head help in MoCo and BYOL as it does in SimCLR, at one learning rate?",
@@ -305,6 +309,7 @@ _OF_THE_PROJECT: dict[str, Suite] = {
         steps,
         references=(),
         baselines=("eager step",),
+        topic=Topic.COST,
     ),
 }
 

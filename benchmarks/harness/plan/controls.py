@@ -9,6 +9,7 @@ from pathlib import Path
 from df_heads.benchmarks.harness.base.experiment import UNTRAINED, Experiment
 from df_heads.benchmarks.harness.evaluate.evaluation import Load
 from df_heads.benchmarks.harness.plan import cells
+from df_heads.benchmarks.harness.plan.benchmark import Drawn
 from df_heads.benchmarks.harness.plan.control_suites import Suite, Variant
 from df_heads.benchmarks.harness.plan.judging import Family, families, judged_blocks, judged_panel
 from df_heads.benchmarks.harness.plots.hypotheses import draw_hypotheses
@@ -171,18 +172,15 @@ def draw_suite(
     Returns:
         The files.
     """
-    every = configurations(args, suite)
     by_panel: dict[str, list[Configuration]] = {}
+    every = configurations(args, suite)
     for one in every:
         title = f"{one.labels[0]}, {one.size} heads, {one.method}"
         here = by_panel.setdefault(title, [])
         # Settings that do not change a head share its runs, which are drawn once.
         if not any(other.experiments == one.experiments for other in here):
             here.append(one)
-    has_settings = _has_settings(every)
-    panels = [
-        _panel(title, here, results, has_settings=has_settings) for title, here in by_panel.items()
-    ]
+    panels = [_panel(title, here, results) for title, here in by_panel.items()]
     files = draw_suite_panels(stem, panels)
     if found := _families(suite, every, results.load):
         files += draw_hypotheses(gains_stem(stem), [judged_panel(family) for family in found])
@@ -194,22 +192,76 @@ def gains_stem(stem: Path) -> Path:
     return stem.with_name(f"{stem.name}-gains")
 
 
-def _panel(
-    title: str, every: Sequence[Configuration], results: ResultFolder, *, has_settings: bool
-) -> SuitePanel:
+def _panel(title: str, every: Sequence[Configuration], results: ResultFolder) -> SuitePanel:
     found = [Runs(one, results.load) for one in every]
     return SuitePanel(
         title,
-        [_curve(one, results, has_settings=has_settings) for one in every],
+        [_curve(one, results) for one in every],
         {column: [list(runs.accuracies(column).values()) for runs in found] for column in METRICS},
         _collapse_losses(found),
     )
 
 
-def _curve(one: Configuration, results: ResultFolder, *, has_settings: bool) -> LossCurve:
+def suite_figures(
+    args: argparse.Namespace, suite: Suite, results: ResultFolder, stem: Path
+) -> list[Drawn]:
+    """What `draw_suite` draws, in words."""
+    every = configurations(args, suite)
+    run = [runs for runs in (Runs(one, results.load) for one in every) if runs.results]
+    drawn = Drawn(
+        f"{stem}.png",
+        "Left: the training loss by epoch, the mean over seeds and each seed thinly; the dashed "
+        "line is the loss of projections that are all parallel. Right: the accuracies with their "
+        "95 % t intervals.",
+        " ".join(_seen(run)) if run else "Nothing was run.",
+    )
+    found = _families(suite, every, results.load)
+    return [drawn, *([_drawn_gains(gains_stem(stem), found)] if found else [])]
+
+
+def _drawn_gains(stem: Path, found: Sequence[Family]) -> Drawn:
+    gains = [
+        f"{one.head} over {one.over} {one.gain.mean:+.2f}"
+        for family in found
+        for one in family.tested()
+        if one.gain is not None
+    ]
+    return Drawn(
+        f"{stem}.png",
+        "The gains of the hypotheses, in points. A bar with caps is a 95 % t interval; the line "
+        "that goes on beyond it is the interval of all hypotheses together, once every seed was "
+        "run.",
+        f"Mean gains: {', '.join(gains)}." if gains else "Nothing was run.",
+    )
+
+
+def _seen(run: Sequence[Runs]) -> Iterator[str]:
+    """Where the losses end, and who is best."""
+    last = [
+        result.metrics["final_train_loss"]
+        for runs in run
+        for result in runs.results.values()
+        if "final_train_loss" in result.metrics
+    ]
+    if last:
+        yield f"The losses end from {min(last):.2f} to {max(last):.2f}."
+    if collapsed := _collapse_losses(run):
+        yield f"The dashed line is at {', '.join(f'{loss:.2f}' for loss in collapsed)}."
+    for column in METRICS:
+        means = {_label(runs.configuration): runs.mean(column) for runs in run}
+        ranked = sorted(
+            ((mean.mean, label) for label, mean in means.items() if mean is not None), reverse=True
+        )
+        yield f"{column}: {', '.join(f'{label} {mean:.2f}' for mean, label in ranked)}."
+
+
+def _label(one: Configuration) -> str:
+    return f"{one.family}, {one.labels[1]}" if one.labels[1] else one.family
+
+
+def _curve(one: Configuration, results: ResultFolder) -> LossCurve:
     loaded = (load_losses(results, experiment) for experiment in one.experiments.values())
-    label = f"{one.family}, {one.labels[1]}" if has_settings else one.family
-    return LossCurve(label, [losses for losses in loaded if losses])
+    return LossCurve(_label(one), [losses for losses in loaded if losses])
 
 
 def _collapse_losses(found: Sequence[Runs]) -> list[float]:

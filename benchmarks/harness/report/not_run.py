@@ -15,6 +15,7 @@ from df_heads.benchmarks.harness.tables.blocks import (
     Block,
     Bullets,
     Code,
+    Details,
     Inline,
     Paragraph,
     Strong,
@@ -68,7 +69,11 @@ def not_run(root: Path, sections: Sequence[Section], benchmarks: Benchmarks) -> 
             )
     return [
         Paragraph(INTRO),
-        *([Bullets(items)] if items else []),
+        *(
+            [Details(f"What was not run at the full budget: {len(items)}", [Bullets(items)])]
+            if items
+            else []
+        ),
         *([Paragraph(f"Run at the full budget: {'; '.join(complete)}.")] if complete else []),
         *_missing(sections),
         *_unclaimed(root, sections),

@@ -1,9 +1,9 @@
 """The report as one page."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from df_heads.benchmarks.harness.plan.topics import Topic
 from df_heads.benchmarks.harness.report.facts import (
     budget,
     commits,
@@ -11,16 +11,19 @@ from df_heads.benchmarks.harness.report.facts import (
     data_notes,
     hardware,
     joined,
+    short_budget,
     versions,
 )
 from df_heads.benchmarks.harness.report.not_run import not_run
 from df_heads.benchmarks.harness.report.result_files import ResultFile
 from df_heads.benchmarks.harness.report.sections import Benchmarks, Section, read_sections
-from df_heads.benchmarks.harness.report.verdicts import summary
+from df_heads.benchmarks.harness.report.verdicts import summary, verdict_lines
 from df_heads.benchmarks.harness.tables.blocks import (
     Block,
     Bullets,
     Code,
+    Contents,
+    Details,
     Figure,
     Heading,
     Inline,
@@ -34,21 +37,24 @@ from df_heads.benchmarks.harness.tables.text import link_address
 from df_heads.benchmarks.harness.tables.values import Duration
 
 TITLE = "Results"
-INTRO = (
-    "Does a projection head that attends over the batch help, when, and why? This page holds what "
-    "was measured for an answer. ",
+QUESTION = "Does a projection head that attends over the batch help, when, and why?"
+SUMMARY, NOT_RUN, ABOUT = (
+    Heading(2, "Summary"),
+    Heading(2, "Not run"),
+    Heading(2, "About this page"),
+)
+TOPICS = {topic: Heading(2, topic.value) for topic in Topic}
+MADE = (
     Code("python benchmarks/run_report.py"),
-    " makes it from the result files and nothing else: every table is made again by the script of "
-    "the command under it, so all of its cells have one budget, and a cell without a result file "
-    'says "not run". The paper\'s numbers are those of arXiv 2403.18681, after 1000 epochs '
-    "(Table 1: 200). ",
-    Link("What was not run", "#not-run"),
-    " is listed at the end, with the commands for it.",
+    " makes this page from the result files and nothing else: every table is made again by the "
+    "script of the command under it, so all of its cells have one budget, and a cell without a "
+    'result file says "not run". The paper\'s numbers are those of arXiv 2403.18681, after 1000 '
+    "epochs (Table 1: 200).",
 )
 
 
 def page(root: Path, page_folder: Path, benchmarks: Benchmarks) -> list[Block]:
-    """The whole page.
+    """The whole page: the verdict, all gains, a part for each question, what was not run.
 
     Args:
         root: The results tree.
@@ -58,23 +64,41 @@ def page(root: Path, page_folder: Path, benchmarks: Benchmarks) -> list[Block]:
     Raises:
         InputError: If the tree has no section, or a file in it is bad.
     """
-    sections = read_sections(root, benchmarks)
-    links = [
-        Link("Summary", "#summary"),
-        *(section.link for section in sections),
-        Link("Not run", "#not-run"),
-    ]
+    sections = read_sections(root, benchmarks, [SUMMARY, NOT_RUN, ABOUT, *TOPICS.values()])
+    parts = {
+        heading: here
+        for topic, heading in TOPICS.items()
+        if (here := [section for section in sections if section.topic is topic])
+    }
     return [
         Heading(1, TITLE),
-        Paragraph(INTRO),
-        _total(sections),
-        Bullets(links),
-        Heading(2, "Summary"),
+        Paragraph(QUESTION),
+        *verdict_lines(sections),
+        Contents(
+            [
+                (_link(SUMMARY), []),
+                *((_link(heading), [one.link for one in here]) for heading, here in parts.items()),
+                (_link(NOT_RUN), []),
+                (_link(ABOUT), []),
+            ]
+        ),
+        SUMMARY,
         *summary(sections),
-        *(block for section in sections for block in _section(section, page_folder)),
-        Heading(2, "Not run"),
+        *(block for heading, here in parts.items() for block in _part(heading, here, page_folder)),
+        NOT_RUN,
         *not_run(root, sections, benchmarks),
+        ABOUT,
+        Paragraph(MADE),
+        _total(sections),
     ]
+
+
+def _link(heading: Heading) -> Link:
+    return Link(heading.text, f"#{heading.anchor}")
+
+
+def _part(heading: Heading, sections: Sequence[Section], page_folder: Path) -> list[Block]:
+    return [heading, *(block for section in sections for block in _section(section, page_folder))]
 
 
 def _total(sections: Sequence[Section]) -> Paragraph:
@@ -88,60 +112,56 @@ def _total(sections: Sequence[Section]) -> Paragraph:
 
 
 def _section(section: Section, page_folder: Path) -> list[Block]:
-    out_dir = link_address(section.folder, page_folder)
     return [
         section.heading,
         Paragraph(section.benchmark.question),
         *([Paragraph(section.note)] if section.note else []),
-        Paragraph(
-            (
-                Strong("Budget."),
-                f" {budget(section.args, section.files)}.{_of_the_papers(section)}",
-            )
-        ),
+        Paragraph((Strong("Budget."), f" {_budget(section)}")),
         *section.blocks,
         *_figures(section),
-        _facts(section),
-        Listing(f"{section.command} --out-dir {out_dir}", "bash"),
+        Details(
+            "How it was measured: the whole budget, cost, machine, files and command",
+            _facts(section, page_folder),
+        ),
     ]
 
 
-def _of_the_papers(section: Section) -> str:
-    """How much shorter than the paper's the runs are."""
-    ours = getattr(section.args, "epochs", None)
-    if ours is None:
-        return ""
-    papers = section.benchmark.parse([]).epochs
-    return "" if ours == papers else f" Not the paper's: {ours} epochs, not {papers}."
+def _budget(section: Section) -> str:
+    """In short, where runs tell it; else all flags."""
+    words = short_budget(section.files) or budget(section.args, section.files)
+    return f"{words}. {section.of_the_paper}".rstrip()
 
 
-def _facts(section: Section) -> Bullets:
+def _facts(section: Section, page_folder: Path) -> list[Block]:
+    command = f"{section.command} --out-dir {link_address(section.folder, page_folder)}"
     origins = section.origins
-    if not origins:
-        return Bullets([(Strong("Cost."), " nothing was run")])
     missing = len(section.files) - len(origins)
     facts: dict[str, Sequence[Inline]] = {
+        "Budget": [f"{budget(section.args, section.files)}."],
         "Cost": [cost(origins) + (f"; {missing} more not run" if missing else "")],
-        "Hardware": [hardware(origins)],
-        "Versions": [versions(origins)],
-        "Commits": commits(origins),
-        "Data": data_notes(origins),
-        "Files": _files(section),
     }
+    if origins:
+        facts |= {
+            "Hardware": [hardware(origins)],
+            "Versions": [versions(origins)],
+            "Commits": commits(origins),
+            "Data": data_notes(origins),
+            "Files": _files(section),
+        }
     items: list[Text] = [
         (Strong(f"{name}."), " ", *pieces) for name, pieces in facts.items() if pieces
     ]
-    return Bullets(items)
+    return [Bullets(items), Listing(command, "bash")]
 
 
 def _figures(section: Section) -> list[Block]:
-    names = section.benchmark.figures(section.args)
-    found = [file for name in names if (file := section.folder / name).exists()]
-    if not found and section.found and names:
+    drawn = section.figures
+    found = [one for one in drawn if (section.folder / one.name).exists()]
+    if not found and section.found and drawn:
         return [
             Paragraph("The figure was not drawn; the command below with --table-only draws it.")
         ]
-    return [Figure(f"{section.title}: {re.sub(r'[-_]+', ' ', file.stem)}", file) for file in found]
+    return [Figure(one.caption, section.folder / one.name, one.alt) for one in found]
 
 
 def _files(section: Section) -> list[Inline]:

@@ -20,7 +20,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from df_heads.benchmarks.harness.base.errors import InputError
-from df_heads.benchmarks.harness.plan.benchmark import Benchmark
+from df_heads.benchmarks.harness.plan.benchmark import Benchmark, Drawn
+from df_heads.benchmarks.harness.plan.topics import Topic
 from df_heads.benchmarks.harness.report.result_files import Origin, ResultFile, result_files
 from df_heads.benchmarks.harness.store.files import read_json
 from df_heads.benchmarks.harness.store.results import ResultFolder
@@ -60,12 +61,31 @@ class Section:
     @property
     def heading(self) -> Heading:
         """Its heading."""
-        return Heading(2, self.title)
+        return Heading(3, self.title)
 
     @property
     def link(self) -> Link:
         """A link to it, within the page."""
         return Link(self.title, f"#{self.heading.anchor}")
+
+    @property
+    def topic(self) -> Topic:
+        """The question that it helps to answer."""
+        return self.benchmark.topic(self.args)
+
+    @property
+    def figures(self) -> Sequence[Drawn]:
+        """What its benchmark draws of its results."""
+        return self.benchmark.figures(self.args, ResultFolder(self.folder, create=False))
+
+    @property
+    def of_the_paper(self) -> str:
+        """A sentence if the runs are shorter or longer than the paper's; else empty."""
+        ours = getattr(self.args, "epochs", None)
+        if ours is None:
+            return ""
+        papers = self.benchmark.parse([]).epochs
+        return "" if ours == papers else f"Not the paper's: {ours} epochs, not {papers}."
 
     @property
     def found(self) -> list[ResultFile]:
@@ -78,8 +98,15 @@ class Section:
         return [file.origin for file in self.files if file.origin is not None]
 
 
-def read_sections(root: Path, benchmarks: Benchmarks) -> list[Section]:
+def read_sections(
+    root: Path, benchmarks: Benchmarks, headings: Sequence[Heading] = ()
+) -> list[Section]:
     """The sections of all folders of a results tree, in the order of their paths.
+
+    Args:
+        root: The tree.
+        benchmarks: Whose commands a section may have.
+        headings: The page's own, which no title may take.
 
     Raises:
         InputError: If there is none, or a manifest, a command or a result file is bad.
@@ -93,8 +120,14 @@ def read_sections(root: Path, benchmarks: Benchmarks) -> list[Section]:
             f"{root} has no {MANIFEST} in it; put one beside the result files, with the commands "
             "that made them."
         )
+    own = {heading.anchor for heading in headings}
     by_anchor: dict[str, Section] = {}
     for section in sections:
+        if section.heading.anchor in own:
+            raise InputError(
+                f"{section.folder / MANIFEST}: the title {section.title!r} is a heading of the "
+                "page; give it another."
+            )
         other = by_anchor.setdefault(section.heading.anchor, section)
         if other is not section:
             raise InputError(

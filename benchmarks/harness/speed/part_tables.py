@@ -15,6 +15,10 @@ from df_heads.benchmarks.harness.tables.values import Duration, Number, Range
 
 CIFAR_VIEWS = 100_000  # two views of each of CIFAR's training images
 EPOCHS = 1000  # the paper's
+SCALING = (
+    "Time and peak memory of one forward and backward pass of the small head over the number of "
+    "samples, on logarithmic axes, with the fitted slopes: 1 is linear, 2 is quadratic."
+)
 RATIOS = "Ratios are medians, pair by pair: above 1 ours is faster."
 NOT_COMPILED = (
     "On a CPU nothing of the compiled step is compiled, as Inductor's code was no faster: there it "
@@ -145,6 +149,18 @@ def scaling_table(content: dict[str, Any]) -> list[Block]:
         )
     ]
     return [Table(["", "samples", "ms", "range", "MiB"], rows), Paragraph(*lines)]
+
+
+def scaling_seen(content: dict[str, Any]) -> str:
+    """What is to be seen in the drawing of what `measure_scaling` returns."""
+    curves = (
+        f"{name} from {curve['milliseconds'][0]['median']:,.0f} ms and "
+        f"{curve['memory_mib'][0]:,.0f} MiB at {curve['tokens'][0]:,} samples to "
+        f"{curve['milliseconds'][-1]['median']:,.0f} ms and {curve['memory_mib'][-1]:,.0f} MiB at "
+        f"{curve['tokens'][-1]:,}"
+        for name, curve in content["curves"].items()
+    )
+    return f"Rising lines: {'; '.join(curves)}."
 
 
 def loss_table(content: dict[str, Any]) -> list[Block]:

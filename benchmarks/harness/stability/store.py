@@ -57,15 +57,17 @@ class TrialFolder:
     A file names the environment of its last run; each run names its commit.
 
     Args:
-        path: The folder; created if it is not there.
+        path: The folder.
+        create: Whether to create it if it is not there.
 
     Raises:
         InputError: If a file in it is damaged or of another version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, create: bool = True) -> None:
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            if create:
+                path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"out dir {path} cannot be made ({error}); choose another.") from error
         self.path = path

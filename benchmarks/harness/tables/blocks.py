@@ -84,6 +84,21 @@ class Paragraph:
         object.__setattr__(self, "lines", lines)
 
 
+class Lead(Paragraph):
+    """The lines that a reader in a hurry reads: what comes of it all."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Links to the page's parts.
+
+    Attributes:
+        entries: A link to each part, and those to what is in it.
+    """
+
+    entries: Sequence[tuple[Link, Sequence[Link]]]
+
+
 @dataclass(frozen=True)
 class Bullets:
     """A list."""
@@ -101,10 +116,17 @@ class Listing:
 
 @dataclass(frozen=True)
 class Figure:
-    """A PNG file and what it shows."""
+    """A picture.
 
-    title: str
+    Attributes:
+        caption: What is drawn, and how to read it.
+        file: A PNG file.
+        alt: What is to be seen, for those who do not see it.
+    """
+
+    caption: str
     file: Path
+    alt: str
 
 
 @dataclass(frozen=True)
@@ -136,7 +158,20 @@ class Table:
         ]
 
 
-Block = Heading | Paragraph | Bullets | Listing | Figure | Table
+@dataclass(frozen=True)
+class Details:
+    """Blocks that are folded away until they are asked for.
+
+    Attributes:
+        title: What stands there in their place.
+        blocks: What is folded.
+    """
+
+    title: str
+    blocks: Sequence["Block"]
+
+
+Block = Heading | Paragraph | Contents | Bullets | Listing | Figure | Table | Details
 
 
 def anchor(heading: str) -> str:

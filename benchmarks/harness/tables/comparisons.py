@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from df_heads.benchmarks.harness.base.names import spoken
 from df_heads.benchmarks.harness.base.statistics import Summary, Verdict, verdict
-from df_heads.benchmarks.harness.tables.blocks import Block, Cell, Paragraph, Table
+from df_heads.benchmarks.harness.tables.blocks import Block, Cell, Details, Paragraph, Table
 from df_heads.benchmarks.harness.tables.values import Gain, Interval, Number
 
 #: Stands under every table with verdicts.
@@ -48,7 +49,8 @@ class Comparison:
             for heading, value in self.setting
             if value and heading != "backbone"
         ]
-        return f"{self.what} over {self.over}: {', '.join(words)}"
+        over = f"{spoken(self.what)} over {spoken(self.over)}"
+        return f"{over}: {', '.join(words)}" if words else over
 
 
 @dataclass(frozen=True)
@@ -91,5 +93,11 @@ def gains_with_legend(comparisons: Sequence[Comparison]) -> list[Block]:
 
 def comparisons_in(blocks: Iterable[Block]) -> list[Comparison]:
     """Every comparison of a document, once."""
-    every = [one for block in blocks if isinstance(block, GainTable) for one in block.comparisons]
-    return list(dict.fromkeys(every))
+    found: dict[Comparison, None] = {}
+    for block in blocks:
+        match block:
+            case GainTable():
+                found |= dict.fromkeys(block.comparisons)
+            case Details():
+                found |= dict.fromkeys(comparisons_in(block.blocks))
+    return list(found)

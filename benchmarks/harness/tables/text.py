@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,6 +11,8 @@ from df_heads.benchmarks.harness.tables.blocks import (
     Block,
     Bullets,
     Code,
+    Contents,
+    Details,
     Figure,
     Heading,
     Inline,
@@ -87,13 +90,27 @@ class _Terminal:
                 return "\n".join(self.paragraph_line(line) for line in block.lines)
             case Bullets():
                 return "\n".join(f"- {self.start(self.line(item))}" for item in block.items)
+            case Contents():
+                return "\n".join(
+                    line
+                    for part, inside in block.entries
+                    for line in (
+                        f"- {self.inline(part)}",
+                        *(f"  - {self.inline(link)}" for link in inside),
+                    )
+                )
             case Listing():
                 fence = "`" * max(3, _longest_run(block.code) + 1)
                 return f"{fence}{block.language}\n{printable(block.code)}\n{fence}"
             case Figure():
-                return f"!{self.inline(Link(block.title, block.file))}"
+                return f"!{self.inline(Link(block.alt, block.file))}\n\n{self.line(block.caption)}"
             case Table():
                 return self.table(block)
+            case Details():
+                return self.details(block)
+
+    def details(self, details: Details) -> str:
+        return "\n\n".join([f"{self.line(details.title)}:", *map(self.block, details.blocks)])
 
     def table(self, table: Table) -> str:
         cells = [[self.cell(cell) for cell in row] for row in (table.headings, *table.rows)]
@@ -149,7 +166,12 @@ class _Terminal:
 
 
 class _Markdown(_Terminal):
-    """Escapes what would be markup in a string."""
+    """Escapes what would be markup in a string; folds by the tags that GitHub knows."""
+
+    def details(self, details: Details) -> str:
+        title = escape(" ".join(printable(details.title).split()))
+        opening = f"<details>\n<summary>{title}</summary>"
+        return "\n\n".join([opening, *map(self.block, details.blocks), "</details>"])
 
     def text(self, text: str) -> str:
         return _MARKUP.sub(r"\\\g<0>", super().text(text))

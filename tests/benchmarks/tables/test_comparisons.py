@@ -6,7 +6,7 @@ from df_heads.benchmarks.harness.base.experiment import Experiment
 from df_heads.benchmarks.harness.base.statistics import Summary
 from df_heads.benchmarks.harness.store.schema import RunResult
 from df_heads.benchmarks.harness.tables.accuracy import accuracies_and_gains
-from df_heads.benchmarks.harness.tables.blocks import Paragraph, Table
+from df_heads.benchmarks.harness.tables.blocks import Details, Paragraph, Table
 from df_heads.benchmarks.harness.tables.comparisons import (
     LEGEND,
     Comparison,
@@ -25,7 +25,7 @@ ACCURACY = {"transformer-small": 50.0, "feedforward-small": 40.0, "lightly-small
 
 
 def test_a_comparison_tells_what_it_compares_and_what_it_shows() -> None:
-    assert SURE.title == "transformer over feedforward: digits, batch size 32"
+    assert SURE.title == "Transformer over feed-forward head: digits, batch size 32"
     assert (SURE.verdict, ALONE.verdict) == ("better", "one seed")
 
 
@@ -42,6 +42,10 @@ def test_accuracies_of_a_pair_share_a_row() -> None:
         "3",
     ]  # fmt: skip
     assert second[5:] == ["attention off", "+2.00", "+0.76 to +3.24", "better", "", "", "", "3"]
+
+
+def test_nothing_is_lost_in_a_fold() -> None:
+    assert comparisons_in([Details("more", gains_with_legend([SURE, ALONE]))]) == [SURE, ALONE]
 
 
 def test_a_document_keeps_its_comparisons_as_data() -> None:

@@ -15,8 +15,11 @@ from df_heads.benchmarks.harness.tables.blocks import (
     Bullets,
     Cell,
     Code,
+    Contents,
+    Details,
     Figure,
     Heading,
+    Lead,
     Link,
     Listing,
     Paragraph,
@@ -50,6 +53,11 @@ def body(*blocks: Block, folder: Path = HERE) -> str:
         ),
         (Paragraph(Link("a & b", "#c")), '<p><a href="#c">a &amp; b</a></p>'),
         (Paragraph(Link("a", "https://a.org/b")), '<p><a href="https://a.org/b">a</a></p>'),
+        (Lead("one", "two"), '<div class="lead"><p>one</p><p>two</p></div>'),
+        (
+            Details("a < b", [Paragraph("c")]),
+            "<details>\n<summary>a &lt; b</summary>\n<p>c</p>\n</details>",
+        ),
         (Paragraph("|x^T w| <= 1, 3.9 [3, 12]"), "<p>|x^T w| &lt;= 1, 3.9 [3, 12]</p>"),
         (Paragraph('<img src="javascript:x">'), "<p>&lt;img src=&quot;javascript:x&quot;&gt;</p>"),
         (Paragraph("[x](javascript:y)"), "<p>[x](javascript:y)</p>"),
@@ -57,6 +65,15 @@ def body(*blocks: Block, folder: Path = HERE) -> str:
 )
 def test_blocks_become_html(block: Block, html: str) -> None:
     assert body(block) == html
+
+
+def test_contents_stand_beside_the_page() -> None:
+    inside = Link("b", "#b")
+    page = to_html("T", [Paragraph("x"), Contents([(Link("a", "#a"), [inside])])], HERE)
+    nav, _, main = page.partition("</nav>\n")
+    assert main.startswith("<main>\n<p>x</p>")
+    links = '<li><a href="#a">a</a><ul><li><a href="#b">b</a></li></ul></li>'
+    assert nav.endswith(f'<nav aria-label="Contents">\n<ul>\n{links}\n</ul>\n')
 
 
 def test_links_follow_the_page(tmp_path: Path) -> None:
@@ -68,13 +85,14 @@ def test_links_follow_the_page(tmp_path: Path) -> None:
 
 def test_pictures_are_inside(tmp_path: Path) -> None:
     (tmp_path / "a b.png").write_bytes(b"\x89PNG" + struct.pack("I", 0))
-    html = body(Figure('x "y" *z*', tmp_path / "a b.png"))
+    html = body(Figure("c < d", tmp_path / "a b.png", 'x "y" *z*'))
     assert '<img alt="x &quot;y&quot; *z*" src="data:image/png;base64,iVBORwAAAAA="' in html
+    assert "<figcaption>c &lt; d</figcaption>" in html
     with pytest.raises(InputError, match=r"none\.png cannot be read \(No such file"):
-        body(Figure("x", tmp_path / "none.png"))
+        body(Figure("x", tmp_path / "none.png", "y"))
     (tmp_path / "none.png").write_text("<svg>")
     with pytest.raises(InputError, match="is no PNG file"):
-        body(Figure("x", tmp_path / "none.png"))
+        body(Figure("x", tmp_path / "none.png", "y"))
 
 
 class Cells(HTMLParser):

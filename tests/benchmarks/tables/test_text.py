@@ -6,6 +6,8 @@ from df_heads.benchmarks.harness.tables.blocks import (
     Block,
     Bullets,
     Code,
+    Contents,
+    Details,
     Figure,
     Heading,
     Link,
@@ -40,12 +42,16 @@ def test_every_block() -> None:
         Paragraph("one", ("two, ", Strong("three"), " ", Code("x | y"))),
         Bullets(["a", (Link("b c", HERE / "x (1) y.json"), ": d")]),
         Listing("ls", "bash"),
-        Figure("f", HERE / "g.png"),
+        Figure("f", HERE / "g.png", "h"),
+        Contents([(Link("i", "#i"), [Link("j", "#j")])]),
+        Details("k < l", [Paragraph("m")]),
     ]
     assert to_markdown(blocks, HERE) == (
         "## A \\*b\\*\n\none\ntwo, **three** `x | y`\n\n- a\n- [b c](x%20%281%29%20y.json): d\n\n"
-        "```bash\nls\n```\n\n![f](g.png)"
+        "```bash\nls\n```\n\n![h](g.png)\n\nf\n\n- [i](#i)\n  - [j](#j)\n\n"
+        "<details>\n<summary>k &lt; l</summary>\n\nm\n\n</details>"
     )
+    assert to_terminal(blocks[-1:]) == "k < l:\n\nm"
 
 
 @pytest.mark.parametrize(
