@@ -106,8 +106,11 @@ def test_the_figures_show_every_hypothesis(seeds: int, tmp_path: Path) -> None:
         metrics = {"unsupervised": 40 + gain + noise.gauss(0, 0.5), "supervised": 50.0}
         save_made(results, job.experiment, metrics=metrics)
     files = run_controls.draw(args, results)
-    assert {file.name for file in files} >= set(run_controls.figures(args))
-    assert run_controls.figures(args)[1] == "controls-mechanism-gains.png"
+    first, gains = run_controls.figures(args, results)
+    assert {file.name for file in files} >= {first.name, gains.name}
+    assert gains.name == "controls-mechanism-gains.png"
+    one = MECHANISM.hypotheses[0]
+    assert gains.alt.startswith(f"Mean gains: {one.head} over {one.over} ")
     assert all(file.stat().st_size for file in files)
     drawn = (tmp_path / "controls-mechanism-gains.svg").read_text(encoding="utf-8")
     for one in MECHANISM.hypotheses:
