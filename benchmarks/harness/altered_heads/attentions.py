@@ -48,9 +48,9 @@ class DetachedTokens(AlteredAttention):
         self, x: Tensor, attn_mask: Tensor | None = None, gathered: GatheredTokens | None = None
     ) -> Tensor:
         """See BatchAttention."""
-        if gathered is None:
-            gathered = GatheredTokens(x.detach(), slice(0, x.shape[-2]))
-        return super().forward(x, attn_mask, gathered)
+        attended = GatheredTokens(x, slice(0, x.shape[-2])) if gathered is None else gathered
+        detached = GatheredTokens(attended.tokens.detach(), attended.own)
+        return super().forward(x, attn_mask, detached)
 
 
 class StoppedWeights(AlteredAttention):

@@ -28,7 +28,7 @@ DIM, HEADS, HEAD_DIM = 6, 2, 4
 def block(attention: Any = "softmax") -> TransformerBlock:
     """A block with an attention that is far from uniform."""
     torch.manual_seed(0)
-    made: TransformerBlock = build_head(
+    head: Any = build_head(
         "transformer-small",
         5,
         hidden_dim=DIM,
@@ -37,7 +37,8 @@ def block(attention: Any = "softmax") -> TransformerBlock:
         num_heads=HEADS,
         head_dim=HEAD_DIM,
         attention=attention,
-    ).blocks[0]
+    )
+    made: TransformerBlock = head.blocks[0]
     nn.init.normal_(made.attention.to_qkv.weight)
     return made.double()
 
@@ -74,9 +75,10 @@ def test_every_altered_head_is_its_preset_but_for_one_part(name: str) -> None:
 
 
 def test_a_uniform_attention_can_learn_to_centre_its_tokens() -> None:
-    uniform, centred = block("uniform"), centre_before(block("self"))
+    uniform, off = block("uniform"), block("self")
+    centred = centre_before(off)
     with torch.no_grad():
-        for attention in (uniform.attention, centred.block.attention):
+        for attention in (uniform.attention, off.attention):
             attention.to_qkv.weight.zero_()
             attention.to_out.weight.zero_()
             attention.to_out.bias.zero_()
