@@ -17,7 +17,7 @@ SETUP = Path(__file__).parents[2] / "setup.cfg"
 FILES = sorted(BENCHMARKS.rglob("*.py"))
 SCRIPTS = {file.stem for file in BENCHMARKS.glob("run_*.py")}
 #: They run and report the benchmarks, so they are none themselves.
-WITHOUT_TABLE = {"run_all", "run_report"}
+WITHOUT_TABLE = {"run_all", "run_plan", "run_report"}
 MOST_MODULES = 14
 
 
