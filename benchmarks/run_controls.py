@@ -112,8 +112,10 @@ def _refuse_flags_without_effect(parser: argparse.ArgumentParser, args: argparse
         every = [e for one in configurations(args, suite) for e in one.experiments.values()]
         changed = {field for variant in suite.variants(args) for field in variant.changes}
         for varied in changed & vars(args).keys():
-            value = getattr(args, varied)
-            if value not in {getattr(experiment, varied) for experiment in every}:
+            value = getattr(args, varied)  # None: not given
+            if value is not None and value not in {
+                getattr(experiment, varied) for experiment in every
+            }:
                 parser.error(
                     f"--{varied.replace('_', '-')} {value} has no cell in the suite {name}, which "
                     "sets its own; leave it out, or choose other --suites"

@@ -6,7 +6,6 @@ from typing import Any
 try:
     from lightly.loss import NegativeCosineSimilarity
     from lightly.models.modules import BYOLPredictionHead
-    from lightly.utils.scheduler import cosine_schedule
 except ImportError as error:
     raise ImportError(
         "df_heads.integrations.byol needs lightly 1.6: pip install 'lightly>=1.6,<2'"
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from df_heads.integrations.method.base import Views
-from df_heads.integrations.method.momentum import MomentumMethod
+from df_heads.integrations.method.momentum import MomentumMethod, rising_to_1
 from df_heads.integrations.method.options import MethodOptions
 from df_heads.presets import DEFAULT_HEAD
 
@@ -88,7 +87,4 @@ class BYOL(MomentumMethod):
 
     def momentum_at(self, step: int, steps: int) -> float:
         """From teacher_momentum to 1 by a cosine (Section 3.3)."""
-        momentum: float = cosine_schedule(
-            step=step, max_steps=steps, start_value=self.teacher_momentum, end_value=1.0
-        )
-        return momentum
+        return rising_to_1(self.teacher_momentum, step, steps)

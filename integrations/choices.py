@@ -9,7 +9,9 @@ STEMS: tuple[Stem, ...] = get_args(Stem)
 Optimizer = Literal["sgd", "lars", "adamw"]
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 
-MethodName = Literal["simclr", "moco", "byol", "vicreg"]
+MethodName = Literal[
+    "simclr", "moco", "byol", "vicreg", "barlowtwins", "simsiam", "nnclr", "supcon", "dino"
+]
 METHODS: tuple[MethodName, ...] = get_args(MethodName)
 #: Each method's class, in the module of df_heads.integrations that has the method's name.
 METHOD_CLASSES: Mapping[MethodName, str] = {
@@ -17,6 +19,11 @@ METHOD_CLASSES: Mapping[MethodName, str] = {
     "moco": "MoCo",
     "byol": "BYOL",
     "vicreg": "VICReg",
+    "barlowtwins": "BarlowTwins",
+    "simsiam": "SimSiam",
+    "nnclr": "NNCLR",
+    "supcon": "SupCon",
+    "dino": "DINO",
 }
 
 #: How a picture becomes a square: its central part is kept, or its sides are changed.

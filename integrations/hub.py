@@ -30,7 +30,17 @@ from torch import nn
 
 import df_heads
 from df_heads import heads
-from df_heads.integrations import byol, moco, simclr, vicreg
+from df_heads.integrations import (
+    barlowtwins,
+    byol,
+    dino,
+    moco,
+    nnclr,
+    simclr,
+    simsiam,
+    supcon,
+    vicreg,
+)
 from df_heads.integrations.errors import InputError
 from df_heads.integrations.runs import save_weights
 from df_heads.integrations.runs.heads import describe_head
@@ -159,6 +169,26 @@ class BYOL(_PretrainedMethod, byol.BYOL):
 
 class VICReg(_PretrainedMethod, vicreg.VICReg):
     """VICReg of df_heads.integrations with from_pretrained, save_pretrained, push_to_hub."""
+
+
+class BarlowTwins(_PretrainedMethod, barlowtwins.BarlowTwins):
+    """BarlowTwins of df_heads.integrations with from_pretrained, save_pretrained, push_to_hub."""
+
+
+class SimSiam(_PretrainedMethod, simsiam.SimSiam):
+    """SimSiam of df_heads.integrations with from_pretrained, save_pretrained, push_to_hub."""
+
+
+class NNCLR(_PretrainedMethod, nnclr.NNCLR):
+    """NNCLR of df_heads.integrations with from_pretrained, save_pretrained, push_to_hub."""
+
+
+class SupCon(_PretrainedMethod, supcon.SupCon):
+    """SupCon of df_heads.integrations with from_pretrained, save_pretrained, push_to_hub."""
+
+
+class DINO(_PretrainedMethod, dino.DINO):
+    """DINO of df_heads.integrations with from_pretrained, save_pretrained, push_to_hub."""
 
 
 _HEADS: Mapping[str, type[_PretrainedHead]] = {

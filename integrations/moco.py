@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 try:
-    from lightly.models.utils import batch_shuffle, batch_unshuffle, concat_all_gather
+    from lightly.models.utils import batch_shuffle, batch_unshuffle
     from lightly.utils.dist import world_size
 except ImportError as error:
     raise ImportError(
@@ -18,40 +18,10 @@ from typing_extensions import Unpack
 
 from df_heads._finite import check_above_zero
 from df_heads.integrations.method.base import Views
+from df_heads.integrations.method.key_queue import KeyQueue, check_queue_size
 from df_heads.integrations.method.momentum import MomentumMethod
 from df_heads.integrations.method.options import MethodOptions
 from df_heads.presets import DEFAULT_HEAD
-
-
-class KeyQueue(nn.Module):
-    """The newest `size` keys, normalised; starts with random ones. Part of the state_dict.
-
-    Unlike lightly's MemoryBankModule, which NTXentLoss brings along, it is saved with the model,
-    keeps every key when it wraps around, and is not copied in every step.
-
-    Args:
-        size: Number of keys.
-        dim: Width of a key.
-
-    Attributes:
-        keys: (size, dim).
-        pointer: Row of the oldest key, which the next one replaces.
-    """
-
-    keys: Tensor
-    pointer: Tensor
-
-    def __init__(self, size: int, dim: int) -> None:
-        super().__init__()
-        self.register_buffer("keys", normalize(torch.randn(size, dim), dim=1))
-        self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
-
-    @torch.no_grad()
-    def enqueue(self, keys: Tensor) -> None:
-        """Replace the oldest keys by these, (N, dim), which are normalised first."""
-        rows = self.pointer + torch.arange(len(keys), device=self.pointer.device)
-        self.keys[rows % len(self.keys)] = normalize(keys, dim=1).to(self.keys.dtype)
-        self.pointer.copy_((self.pointer + len(keys)) % len(self.keys))
 
 
 def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor, temperature: float) -> Tensor:
@@ -116,11 +86,7 @@ class MoCo(MomentumMethod):
     ) -> None:
         super().__init__(backbone, head, views, teacher_momentum=teacher_momentum, **options)
         check_above_zero(temperature=temperature)
-        if isinstance(queue_size, bool) or not isinstance(queue_size, int) or queue_size < 4:
-            raise ValueError(
-                f"queue_size={queue_size!r} must be a whole number of at least 4, the keys of a "
-                "batch of 2 images."
-            )
+        check_queue_size(queue_size, 4, "the keys of a batch of 2 images")
         self.temperature = temperature
         self.shuffle_keys = shuffle_keys
         with self.own_random_stream():
@@ -181,8 +147,6 @@ class MoCo(MomentumMethod):
         """Lightning calls this after every backward pass, which still needed the queue."""
         self.enqueue_keys()
 
-    @torch.no_grad()
     def enqueue_keys(self) -> None:
         """Put the keys of the last loss into the queue, those of all processes."""
-        keys = torch.cat(self._keys)
-        self.queue.enqueue(concat_all_gather(keys) if world_size() > 1 else keys)
+        self.queue.enqueue_everywhere(torch.cat(self._keys))

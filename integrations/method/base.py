@@ -90,6 +90,8 @@ class Method(InheritedArguments, LightningModule, ABC):
     least_batch: str
     #: Options of a head given by name that this method needs; head_options win over them.
     head_defaults: Mapping[str, Any] = {}
+    #: Whether it trains on labels.
+    uses_labels: bool = False
     #: Whether processes exchange their batches.
     gathers: bool = False
     #: Whether SGD updates all parameters in one kernel.
@@ -185,6 +187,11 @@ class Method(InheritedArguments, LightningModule, ABC):
         if isinstance(head, TransformerProjectionHead | FeedForwardProjectionHead):
             return list(head(torch.stack(list(features))))
         return [head(view) for view in features]
+
+    def measure_projection_dim(self) -> int:
+        """Width of the projections, measured on one blank image; for what comes behind the head."""
+        both = nn.Sequential(self.backbone, nn.Flatten(), self.projection_head)
+        return feature_width(both, self.image_size)
 
     @staticmethod
     @contextmanager

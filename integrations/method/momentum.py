@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+from lightly.utils.scheduler import cosine_schedule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -12,13 +13,12 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from typing_extensions import Unpack
 
 from df_heads._finite import check_number
-from df_heads.integrations.backbones import feature_width
 from df_heads.integrations.method.base import Method, Views
 from df_heads.integrations.method.options import MethodOptions
 
 
 class Teacher(nn.Module):
-    """The key network of MoCo, the target network of BYOL.
+    """The key network of MoCo, the target network of BYOL, the teacher of DINO.
 
     In training its BatchNorms normalise with the statistics of the batch, as in the reference
     codes (facebookresearch/moco, moco/builder.py; google-deepmind/deepmind-research,
@@ -32,14 +32,21 @@ class Teacher(nn.Module):
         projection_head: The student's; copied.
     """
 
+    backbone: nn.Module
+    projection_head: nn.Module
+
     def __init__(self, backbone: nn.Module, projection_head: nn.Module) -> None:
         super().__init__()
-        self.backbone = copy.deepcopy(backbone)
-        self.projection_head = copy.deepcopy(projection_head)
-        self.requires_grad_(False)
-        for module in self.modules():
-            if isinstance(module, _BatchNorm):
-                module.track_running_stats = False  # the buffers stay, and serve in evaluation
+        self.follow("backbone", backbone)
+        self.follow("projection_head", projection_head)
+
+    def follow(self, name: str, module: nn.Module) -> None:
+        """Copy a part of the student, which the student has under this name."""
+        part = copy.deepcopy(module).requires_grad_(False)
+        for each in part.modules():
+            if isinstance(each, _BatchNorm):
+                each.track_running_stats = False  # the buffers stay, and serve in evaluation
+        self.add_module(name, part)
 
     @contextmanager
     def teaching(self) -> Iterator[None]:
@@ -59,21 +66,18 @@ class Teacher(nn.Module):
                 module.training = training
 
     @torch.no_grad()
-    def update(self, backbone: nn.Module, projection_head: nn.Module, momentum: float) -> None:
+    def update(self, student: nn.Module, momentum: float) -> None:
         """Move towards the student: teacher = momentum * teacher + (1 - momentum) * student.
 
         Args:
-            backbone: The student's.
-            projection_head: The student's.
+            student: Has the parts that this one has, under the same names.
             momentum: From 0, become the student, to 1, stay. Floating point buffers, such as
                 running statistics, move like the parameters; other buffers are copied.
         """
         ours: list[Tensor] = []
         theirs: list[Tensor] = []
-        for copied, original in (
-            (self.backbone, backbone),
-            (self.projection_head, projection_head),
-        ):
+        for name, copied in self.named_children():
+            original = student.get_submodule(name)
             ours += [*copied.parameters(), *copied.buffers()]
             theirs += [*original.parameters(), *original.buffers()]
         moving = [pair for pair in zip(ours, theirs, strict=True) if pair[0].is_floating_point()]
@@ -82,6 +86,12 @@ class Teacher(nn.Module):
         for mine, other in zip(ours, theirs, strict=True):
             if not mine.is_floating_point():
                 mine.copy_(other)
+
+
+def rising_to_1(start: float, step: int, steps: int) -> float:
+    """The momentum after optimiser step `step` (from 0) of `steps`: from start to 1 by a cosine."""
+    momentum: float = cosine_schedule(step=step, max_steps=steps, start_value=start, end_value=1.0)
+    return momentum
 
 
 class MomentumMethod(Method):
@@ -110,8 +120,7 @@ class MomentumMethod(Method):
             raise ValueError(f"teacher_momentum={teacher_momentum} must be between 0 and 1.")
         self.teacher_momentum = teacher_momentum
         self.teacher = Teacher(self.backbone, self.projection_head)
-        both = nn.Sequential(self.backbone, nn.Flatten(), self.projection_head)
-        self.projection_dim = feature_width(both, self.image_size)
+        self.projection_dim = self.measure_projection_dim()
 
     def teacher_features(self, images: Tensor) -> Tensor:
         """The teacher's backbone features (N, D) of images (N, 3, H, W)."""
@@ -142,4 +151,4 @@ class MomentumMethod(Method):
         steps = int(self.trainer.estimated_stepping_batches)
         # Lightning counts a step when it is done, hooks included.
         momentum = self.momentum_at(self.trainer.global_step, steps)
-        self.teacher.update(self.backbone, self.projection_head, momentum)
+        self.teacher.update(self, momentum)

@@ -56,6 +56,11 @@ class Pictures:
         """Those to train on."""
         return self.images[~self.held_out]
 
+    @property
+    def train_labels(self) -> npt.NDArray[np.int64] | None:
+        """Theirs; None without labels."""
+        return None if self.labels is None else self.labels[~self.held_out]
+
 
 def open_pictures(
     folder: Path | str,

@@ -55,7 +55,8 @@ from df_heads.integrations.training.checkpoints import Checkpoints
 from df_heads.integrations.training.finiteness import NotFiniteError
 from df_heads.integrations.training.quiet_lightning import quiet_lightning
 
-#: Pictures that tell how good the features are: the held out ones if they are that many.
+#: Pictures that tell how good the features are: the held out ones if they are that many, or if the
+#: others' labels are trained on.
 MEASURED = 500
 LEAST_HELD_OUT = 200
 CHECKPOINTS_PER_RUN, CHECKPOINT_MINUTES = 20, 5.0
@@ -94,7 +95,8 @@ def train(
     >>> run = train("shapes", "runs/shapes", epochs=50)
 
     What is None is fitted to the pictures and the machine, and said. Labels, if the folder has
-    them, only measure the features. Called again with the same arguments it goes on where it was
+    them, only measure the features, but for method="supcon", which trains on them and is measured
+    on the held out pictures. Called again with the same arguments it goes on where it was
     interrupted, or finds the run finished; another run in the way is refused and left as it was.
 
     Args:
@@ -159,6 +161,12 @@ def train(
         if before.config.finished:
             say(f"{path} is finished: nothing to do. To train again choose another --out.")
             return before
+    uses_labels = method_class(recipe.method).uses_labels
+    if uses_labels and pictures.labels is None:
+        raise InputError(
+            f"--method {recipe.method} trains on labels, and {folder} has none; put its pictures "
+            "into a folder for each class, or use --method simclr."
+        )
     model, batches = _build_method(recipe), _build_batches(recipe, pictures)
     loggers = _build_logger(logger, path)
     command = recipe.command(folder, path, skip_unreadable=skip_unreadable)
@@ -202,7 +210,7 @@ def _fit(
     owner = {"recipe": dataclasses.asdict(recipe), "images": pictures.fingerprint}
     checkpoint = checkpoint_to_resume(run, owner, say)
     every = max(1, recipe.epochs // CHECKPOINTS_PER_RUN)
-    curve, knn = TrainingCurve(), OnlineKNN(*_measured(pictures, run.config.preprocessing))
+    curve, knn = TrainingCurve(), OnlineKNN(*_measured(pictures, run.config))
     report = EpochReport(run, curve, knn, say, every)
     quiet_lightning()
     trainer = Trainer(
@@ -242,12 +250,12 @@ def _fit(
 
 
 def _build_batches(recipe: Recipe, pictures: Pictures) -> AugmentedImages:
-    """The batches of views.
+    """The batches of views, with the labels if there are any.
 
     Raises:
         InputError: If a setting of the views is out of its range.
     """
-    images = pictures.train_images
+    images, labels = pictures.train_images, pictures.train_labels
     try:
         augment = SimCLRAugment(
             recipe.image_size,
@@ -260,7 +268,7 @@ def _build_batches(recipe: Recipe, pictures: Pictures) -> AugmentedImages:
         raise InputError(str(error)) from error
     return AugmentedImages(
         images,
-        np.zeros(len(images), dtype=np.int64),
+        np.zeros(len(images), np.int64) if labels is None else labels,
         augment,
         batch_size=recipe.batch_size,
         workers=recipe.workers,
@@ -268,15 +276,17 @@ def _build_batches(recipe: Recipe, pictures: Pictures) -> AugmentedImages:
     )
 
 
-def _measured(
-    pictures: Pictures, preprocessing: Preprocessing
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """The pictures that measure the features, and their labels."""
+def _measured(pictures: Pictures, config: RunConfig) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The pictures that measure the features, and their labels.
+
+    Few held out ones are better than many whose labels the features were trained on.
+    """
     rows = np.flatnonzero(pictures.held_out)
-    if len(rows) < LEAST_HELD_OUT:
+    least = 2 if method_class(config.recipe["method"]).uses_labels else LEAST_HELD_OUT
+    if len(rows) < least:
         rows = np.arange(len(pictures.images))
     rows = np.sort(np.random.default_rng(0).permutation(rows)[:MEASURED])
-    images = preprocessing.normalize(torch.from_numpy(pictures.images[rows]))
+    images = config.preprocessing.normalize(torch.from_numpy(pictures.images[rows]))
     return images, None if pictures.labels is None else torch.from_numpy(pictures.labels[rows])
 
 

@@ -11,6 +11,7 @@ from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.plan.status import status
 from df_heads.benchmarks.harness.store.results import ResultFolder
 from df_heads.benchmarks.harness.tables.text import to_terminal
+from df_heads.benchmarks.harness.train.methods import METHODS
 from df_heads.benchmarks.harness.train.models import build_model
 
 QUICK = [
@@ -52,7 +53,8 @@ def test_suites_share_their_cells_and_those_of_table_2() -> None:
         ("depth", "num_layers", {1, 2, None, 10}),
         ("sequence", "sequence_length", {None, 64, 128, 256, 512}),
         ("warmup", "warmup_fraction", {0.0, 0.1}),
-        ("method", "method", {"simclr", "moco", "byol"}),
+        ("method", "method", set(METHODS)),
+        ("method", "temperature", {0.2, 0.1}),
         ("stem", "stem", {"imagenet", "small"}),
         ("step", "compiled", {False, True}),
         ("step", "augment", {"ours", "lightly"}),
@@ -79,6 +81,30 @@ def test_every_cell_can_be_built(suite: str) -> None:
         build_model(experiment)
     if suite != "stem":
         assert trained("--suites", suite, "--smoke")
+
+
+def test_a_method_has_its_own_temperature_unless_one_is_given() -> None:
+    for flags, expected in (((), 0.1), (("--temperature", "0.2"), 0.2)):
+        found = {e.method: e.temperature for e in trained("--suites", "method", *flags)}
+        assert found["nnclr"] == found["supcon"] == expected
+        # Those that have none are at the default, so that equal runs have equal keys.
+        assert {value for name, value in found.items() if name not in ("nnclr", "supcon")} == {0.2}
+        (alone,) = run_table2.jobs(
+            run_table2.parse(
+                [
+                    "--method",
+                    "nnclr",
+                    "--datasets",
+                    "digits",
+                    "--heads",
+                    "transformer",
+                    "--sizes",
+                    "small",
+                    *flags,
+                ]
+            )
+        )[1:]
+        assert alone.experiment.temperature == expected
 
 
 def test_what_does_not_change_a_head_is_run_once() -> None:

@@ -22,13 +22,18 @@ from df_heads.evaluation import (
 )
 from df_heads.fusion import measure_fusion
 from df_heads.integrations.backbones import build_backbone
+from df_heads.integrations.barlowtwins import BarlowTwins
 from df_heads.integrations.byol import BYOL
 from df_heads.integrations.callbacks.collapse_monitor import CollapseMonitor
 from df_heads.integrations.callbacks.fusion_monitor import FusionMonitor
+from df_heads.integrations.dino import DINO
 from df_heads.integrations.files.torch_files import write_torch
 from df_heads.integrations.lightly import load_checkpoint, replace_projection_head, save_checkpoint
 from df_heads.integrations.moco import MoCo
+from df_heads.integrations.nnclr import NNCLR
 from df_heads.integrations.simclr import SimCLR
+from df_heads.integrations.simsiam import SimSiam
+from df_heads.integrations.supcon import SupCon
 from df_heads.integrations.vicreg import VICReg
 from df_heads.nt_xent import ChunkedNTXentLoss
 
@@ -108,6 +113,17 @@ OWN: dict[type[nn.Module], dict[str, tuple[Any, ...]]] = {
     SimCLR: {"temperature": NO_RATE, "loss_chunk_size": (0, -1, 1.5, NAN), "streams": (0, 3, "x")},
     MoCo: {"temperature": NO_RATE, "queue_size": (*NO_COUNT, 3), "teacher_momentum": (-1, 2, NAN)},
     BYOL: {"teacher_momentum": (-1, 2, NAN, "x")},
+    BarlowTwins: {"lambda_param": (-1, NAN, "x")},
+    SimSiam: {"prediction_hidden_dim": NO_COUNT},
+    NNCLR: {
+        **{"temperature": NO_RATE, "queue_size": (*NO_COUNT, 1)},
+        "prediction_hidden_dim": NO_COUNT,
+    },
+    SupCon: {"temperature": NO_RATE},
+    DINO: {
+        **{"num_prototypes": NO_COUNT, "student_temp": NO_RATE, "teacher_temp": NO_RATE},
+        **{"center_momentum": NO_SHARE, "freeze_last_layer": (-1, 1.5, NAN, "x", None, True)},
+    },
     VICReg: {"lambda_param": (-1, NAN, "x"), "mu_param": (INF,), "nu_param": (-1,)},
 }
 for _method, _own in OWN.items():

@@ -76,6 +76,8 @@ CASES: dict[str, dict[str, Any]] = {
     "moco": {"method": "moco", "queue_size": 64, "learning_rate": 0.02},
     "byol": {"method": "byol", "teacher_momentum": 0.9},
     "vicreg": {"method": "vicreg"},
+    "nnclr": {"method": "nnclr", "queue_size": 64},
+    "dino": {"method": "dino", "num_prototypes": 64},
     "compiled": {"compiled": True},
     "lightly": {"augment": "lightly"},
     # A head with a memory of the batch before, one that draws at random, one that is told labels.

@@ -18,11 +18,12 @@ from df_heads.integrations.choices import MethodName
 from df_heads.integrations.method.base import Method, Views
 from df_heads.integrations.method.classes import method_class
 
-# Without batch statistics, which processes would not share.
 TOLERANCE = 2e-5
+OF_METHOD: dict[str, dict[str, Any]] = {"nnclr": {"queue_size": 40}, "dino": {"num_prototypes": 12}}
 
 
 def tiny_model(name: MethodName, views: Views, *, gather: bool, **options: Any) -> Any:
+    """Without batch statistics other than the head's, which processes would not share."""
     torch.manual_seed(0)
     vit = timm.create_model(
         "vit_tiny_patch16_224",
@@ -36,7 +37,11 @@ def tiny_model(name: MethodName, views: Views, *, gather: bool, **options: Any) 
     head = TransformerProjectionHead(
         16, 16, 8, num_layers=2, num_heads=2, head_dim=8, gather_distributed=gather
     )
-    return method_class(name)(vit, head, views, image_size=16, **options)
+    options |= OF_METHOD.get(name, {})
+    model: Any = method_class(name)(vit, head, views, image_size=16, **options)
+    if hasattr(model, "prediction_head"):
+        model.prediction_head = nn.Linear(8, 8)
+    return model
 
 
 def batch_of_both() -> tuple[list[Tensor], Tensor]:
@@ -100,6 +105,53 @@ def check_vicreg_equals_one_process() -> None:
 
 def check_vicreg_without_gathering() -> None:
     assert_processes_are_independent_without_gathering("vicreg")
+
+
+def check_barlowtwins_equals_one_process() -> None:
+    assert_step_equals_one_process("barlowtwins")
+
+
+def check_barlowtwins_without_gathering() -> None:
+    assert_processes_are_independent_without_gathering("barlowtwins")
+
+
+def check_simsiam_equals_one_process() -> None:
+    assert_step_equals_one_process("simsiam", gathers=False)
+
+
+def check_nnclr_equals_one_process() -> None:
+    assert_step_equals_one_process("nnclr")
+
+
+def check_nnclr_without_gathering() -> None:
+    assert_processes_are_independent_without_gathering("nnclr")
+
+
+def check_supcon_equals_one_process() -> None:
+    assert_step_equals_one_process("supcon")
+
+
+def check_supcon_without_gathering() -> None:
+    assert_processes_are_independent_without_gathering("supcon")
+
+
+def check_dino_equals_one_process() -> None:
+    assert_step_equals_one_process("dino", gathers=False)
+
+
+def check_support_sets_and_centres_are_the_same_everywhere() -> None:
+    whole, _ = batch_of_both()
+    views = [view.chunk(2)[dist.get_rank()] for view in whole]
+    nnclr, dino = (tiny_model(name, "separate", gather=True) for name in ("nnclr", "dino"))
+    nnclr.loss(views)
+    nnclr.enqueue_projections()
+    assert nnclr.queue.pointer == 12
+    dino.loss(views)
+    for kept in (nnclr.queue.keys, dino.criterion.center):
+        parts = [torch.empty_like(kept) for _ in range(2)]
+        dist.all_gather(parts, kept)
+        assert torch.equal(*parts)
+        assert kept.abs().max() > 0
 
 
 CHECKS = [value for name, value in list(globals().items()) if name.startswith("check_")]

@@ -28,6 +28,11 @@ METHODS: list[tuple[Any, dict[str, Any]]] = [
     (hub.MoCo, {"queue_size": 24}),
     (hub.BYOL, {"prediction_hidden_dim": 12, "views": "joint"}),
     (hub.VICReg, {"nu_param": 0.5}),
+    (hub.BarlowTwins, {"lambda_param": 0.01}),
+    (hub.SimSiam, {"prediction_hidden_dim": 12}),
+    (hub.NNCLR, {"queue_size": 24, "prediction_hidden_dim": 12}),
+    (hub.SupCon, {"temperature": 0.3}),
+    (hub.DINO, {"num_prototypes": 24}),
 ]
 
 

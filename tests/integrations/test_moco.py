@@ -11,7 +11,8 @@ import torch
 from lightly.loss import NTXentLoss
 from torch import Tensor
 
-from df_heads.integrations.moco import KeyQueue, MoCo, info_nce
+from df_heads.integrations.method.key_queue import KeyQueue
+from df_heads.integrations.moco import MoCo, info_nce
 
 Make = Callable[..., Any]
 

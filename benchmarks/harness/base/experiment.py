@@ -101,12 +101,14 @@ class Experiment:
     )
     temperature: float = setting(
         0.2,
-        "of NT-Xent and InfoNCE",
+        "of the softmax in the loss",
         source="paper",
         group=RECIPE,
+        default_help="0.2, or 0.1 in nnclr and supcon",
         above=0,
         most=1e6,
-        methods=("simclr", "moco"),
+        methods=("simclr", "moco", "nnclr", "supcon"),
+        defaults_of_methods={"nnclr": 0.1, "supcon": 0.1},
     )
     min_scale: float = setting(
         0.08, "smallest crop, as a part of the image's area", source="SimCLR", above=0, most=1
@@ -164,19 +166,19 @@ class Experiment:
     )
     queue_size: int | None = setting(
         None,
-        "keys in MoCo's queue",
+        "keys in MoCo's queue, projections in NNCLR's support set",
         group=RECIPE,
         default_help="4096",
-        least=4,
+        least=2,
         most=2**31,
-        methods=("moco",),
+        methods=("moco", "nnclr"),
     )
     teacher_momentum: float | None = setting(
         None,
         "of the moving average; short runs need less",
         group=RECIPE,
-        default_help="0.999 in moco, 0.996 in byol",
-        methods=("moco", "byol"),
+        default_help="0.999 in moco, 0.996 in byol and dino",
+        methods=("moco", "byol", "dino"),
         least=0,
         most=1,
     )
@@ -240,6 +242,15 @@ class Experiment:
         default_help="all",
         least=2,
         most=2**20,
+    )
+    num_prototypes: int | None = setting(
+        None,
+        "outputs of DINO's last layer",
+        group=RECIPE,
+        default_help="65536, the paper's",
+        methods=("dino",),
+        least=1,
+        most=2**24,
     )
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from df_heads.benchmarks.harness.base.errors import InputError
@@ -29,6 +29,7 @@ class Setting:
         most: Largest value.
         below: Value that it stays below.
         methods: The training methods that have it; empty for all.
+        defaults_of_methods: The defaults of methods that have another one.
         is_name: Whether it is a name or an import path, which becomes a part of file names.
     """
 
@@ -43,6 +44,7 @@ class Setting:
     most: float | None = None
     below: float | None = None
     methods: Sequence[str] = ()
+    defaults_of_methods: Mapping[str, Any] = field(default_factory=dict)
     is_name: bool = False
 
     def check(self, name: str, value: Any) -> None:
@@ -105,18 +107,18 @@ def setting(default: Any = dataclasses.MISSING, help: str = "", **facts: Any) ->
 def settings_of(experiment_class: type) -> Mapping[str, Setting]:
     """Field name -> its Setting, in order."""
     fields = dataclasses.fields(experiment_class)
-    return {field.name: field.metadata["setting"] for field in fields}
+    return {each.name: each.metadata["setting"] for each in fields}
 
 
 def attributes_text(experiment_class: type) -> str:
     """The "Attributes:" section of the docstring, from the fields."""
     lines = ["Attributes:"]
-    for field in dataclasses.fields(experiment_class):
-        about: Setting = field.metadata["setting"]
+    for each in dataclasses.fields(experiment_class):
+        about: Setting = each.metadata["setting"]
         text = about.help[:1].upper() + about.help[1:]
         if about.methods:
             text += f"; {', '.join(about.methods)} only"
         if about.default_help:
             text += f"; default: {about.default_help}"
-        lines.append(f"    {field.name}: {text}{f' ({about.source})' if about.source else ''}.")
+        lines.append(f"    {each.name}: {text}{f' ({about.source})' if about.source else ''}.")
     return "\n".join(lines)

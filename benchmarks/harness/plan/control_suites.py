@@ -12,7 +12,7 @@ from df_heads.benchmarks.harness.base.registry import Registry
 from df_heads.benchmarks.harness.plan.mechanism import MECHANISM, ORACLE
 from df_heads.benchmarks.harness.plan.protocols import Protocol
 from df_heads.benchmarks.harness.plan.topics import Topic
-from df_heads.benchmarks.harness.train.methods import only_of_method, takes
+from df_heads.benchmarks.harness.train.methods import METHODS, defaults_of, only_of_method, takes
 
 # Layers of the paper's Transformer heads: the presets', so such a cell is Table 2's.
 PRESET_LAYERS = 5
@@ -166,9 +166,12 @@ def warmups(args: argparse.Namespace) -> list[Variant]:
     return grid([FEEDFORWARD, TRANSFORMER, OFF], settings)
 
 
-def methods(_: argparse.Namespace) -> list[Variant]:
-    """SimCLR, MoCo and BYOL."""
-    settings = {name: only_of_method(name) for name in ("simclr", "moco", "byol")}
+def methods(args: argparse.Namespace) -> list[Variant]:
+    """Every method, with a default of its own where the flags give no value."""
+    settings = {}
+    for name in ("simclr", "moco", "byol") if args.smoke else METHODS:
+        own = {k: v for k, v in defaults_of(name).items() if getattr(args, k) is None}
+        settings[name] = {**own, **only_of_method(name)}
     return grid([FEEDFORWARD, TRANSFORMER, OFF], settings)
 
 
@@ -281,7 +284,8 @@ _OF_THE_PROJECT: dict[str, Suite] = {
         topic=Topic.COLLAPSE,
     ),
     "method": Suite(
-        "Does the head help in MoCo and BYOL as it does in SimCLR, at one learning rate?",
+        "Does the head help in other methods as it does in SimCLR, at one learning rate? SupCon "
+        "trains on labels: only heads within a method compare.",
         methods,
     ),
     "stem": Suite(

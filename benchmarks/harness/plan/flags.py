@@ -14,7 +14,7 @@ from df_heads.benchmarks.harness.base.errors import (
 from df_heads.benchmarks.harness.base.experiment import DATA, MACHINE, RECIPE, SETTINGS, Experiment
 from df_heads.benchmarks.harness.base.machine import Machine, is_first_process
 from df_heads.benchmarks.harness.base.registry import Registry
-from df_heads.benchmarks.harness.train.methods import METHODS
+from df_heads.benchmarks.harness.train.methods import METHODS, defaults_of
 from df_heads.integrations.command.running import run_command
 from df_heads.integrations.training.interruption import Interrupted, requeue
 
@@ -121,7 +121,8 @@ def _add_fields(group: "argparse._ArgumentGroup", name: str) -> None:
     for field, about in SETTINGS.items():
         if about.group != name:
             continue
-        default = _FIELDS[field].default
+        # Which default it is depends on the method: see experiment_from.
+        default = None if about.defaults_of_methods else _FIELDS[field].default
         source = f" [{about.source}]" if about.source else ""
         usual = about.default_help or "%(default)s"
         options: dict[str, Any] = {"default": default}
@@ -187,6 +188,8 @@ def experiment_from(
 ) -> Experiment:
     """The experiment of one cell, the rest of it from the shared flags."""
     shared = {name: getattr(args, name) for name, about in SETTINGS.items() if about.group}
+    for name, value in defaults_of(args.method).items():
+        shared[name] = value if shared[name] is None else shared[name]
     return Experiment(dataset=dataset, head=head, backbone=backbone, seed=seed, **shared)
 
 

@@ -41,6 +41,15 @@ def takes(method: str, name: str) -> bool:
     return name in inspect.signature(METHODS.find(method)()).parameters
 
 
+def defaults_of(method: str) -> dict[str, Any]:
+    """The fields whose default depends on the method, with that of this one."""
+    return {
+        field: about.defaults_of_methods.get(method, getattr(Experiment, field))
+        for field, about in SETTINGS.items()
+        if about.defaults_of_methods
+    }
+
+
 def only_of_method(name: str) -> dict[str, Any]:
     """The method as changes of an experiment, the fields it has no use for at their defaults."""
     unused = {

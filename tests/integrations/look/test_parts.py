@@ -1,3 +1,4 @@
+import math
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -96,6 +97,8 @@ def test_the_loss_of_a_collapse() -> None:
     value, _ = collapsed_loss("moco", {"queue_size": 12}, {})
     keys = F.normalize(torch.ones(12, 4), dim=1)
     assert value == pytest.approx(float(info_nce(z, z, keys, 0.2)), rel=1e-5)
+    assert collapsed_loss("supcon", {}, {"batch_size": 8})[0] == pytest.approx(math.log(15))
+    assert collapsed_loss("nnclr", {}, {"batch_size": 8})[0] == pytest.approx(math.log(8))
     assert collapsed_loss("vicreg", {}, {})[0] == pytest.approx(24.75)
     for method in ("byol", "of the future"):
         assert collapsed_loss(method, {}, {"batch_size": 8}) == (None, "")

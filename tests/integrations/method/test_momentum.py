@@ -8,13 +8,32 @@ from pytorch_lightning import Callback
 from torch import Tensor, nn
 
 from df_heads import FeedForwardProjectionHead, TransformerProjectionHead
+from df_heads.integrations.barlowtwins import BarlowTwins
 from df_heads.integrations.byol import BYOL
+from df_heads.integrations.dino import DINO
 from df_heads.integrations.method.momentum import MomentumMethod, Teacher
 from df_heads.integrations.moco import MoCo
+from df_heads.integrations.nnclr import NNCLR
 from df_heads.integrations.simclr import SimCLR
+from df_heads.integrations.simsiam import SimSiam
+from df_heads.integrations.supcon import SupCon
 from df_heads.integrations.vicreg import VICReg
 
 Make = Callable[..., Any]
+
+
+class SmallDINO(DINO):
+    """With few prototypes, which move from the first epoch on."""
+
+    def __init__(
+        self, *args: Any, num_prototypes: int = 12, freeze_last_layer: int = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(
+            *args, num_prototypes=num_prototypes, freeze_last_layer=freeze_last_layer, **kwargs
+        )
+
+
+TEACHERS = [MoCo, BYOL, SmallDINO]
 
 
 def noisy_backbone() -> nn.Sequential:
@@ -45,7 +64,7 @@ def test_an_update_moves_parameters_and_buffers(momentum: float) -> None:
     teacher = Teacher(*first)
     backbone, head = map(changed, first)
     before = copy.deepcopy(teacher.state_dict())
-    teacher.update(backbone, head, momentum)
+    teacher.update(nn.ModuleDict({"backbone": backbone, "projection_head": head}), momentum)
     student = {f"backbone.{name}": value for name, value in backbone.state_dict().items()}
     student |= {f"projection_head.{name}": value for name, value in head.state_dict().items()}
     assert student.keys() == before.keys()
@@ -89,7 +108,7 @@ def test_sync_batch_norm_keeps_the_rule() -> None:
         assert not teacher.backbone[2].training
 
 
-@pytest.mark.parametrize("method", [MoCo, BYOL])
+@pytest.mark.parametrize("method", TEACHERS)
 def test_the_teacher_of_a_method_does_not_drop_out(
     method: Any, tiny: Make, views: list[Tensor]
 ) -> None:
@@ -103,7 +122,7 @@ def test_the_teacher_of_a_method_does_not_drop_out(
     assert not torch.equal(model.loss(views), model.loss(views))  # the student does
 
 
-@pytest.mark.parametrize("method", [MoCo, BYOL])
+@pytest.mark.parametrize("method", TEACHERS)
 def test_the_teacher_gets_no_gradient_and_no_optimiser(
     method: Any, tiny: Make, quick_trainer: Make, loader: Make
 ) -> None:
@@ -166,6 +185,11 @@ class Saver(Callback):
         (MoCo, {"queue_size": 48, "teacher_momentum": 0.9}),
         (BYOL, {}),
         (VICReg, {}),
+        (BarlowTwins, {}),
+        (SimSiam, {"prediction_hidden_dim": 6}),
+        (NNCLR, {"queue_size": 40, "prediction_hidden_dim": 6}),
+        (SupCon, {}),
+        (DINO, {"num_prototypes": 12, "teacher_momentum": 0.9}),
     ],
 )
 def test_steps_after_a_resume_equal_those_of_the_uninterrupted_run(
@@ -192,11 +216,13 @@ def test_steps_after_a_resume_equal_those_of_the_uninterrupted_run(
     assert moved >= {"backbone.0.weight", "projection_head.input.weight"}
     if issubclass(method, MomentumMethod):
         assert "teacher.backbone.0.weight" in moved
-    if method is MoCo:
+    if method in (MoCo, NNCLR):
         assert {"queue.keys", "queue.pointer"} <= moved
+    if method is DINO:
+        assert {"criterion.center", "prototypes.weight", "teacher.prototypes.weight"} <= moved
 
 
-@pytest.mark.parametrize("method", [MoCo, BYOL])
+@pytest.mark.parametrize("method", TEACHERS)
 def test_a_checkpoint_builds_the_same_model_again(
     method: Any, quick_trainer: Make, loader: Make, tmp_path: Any
 ) -> None:
@@ -213,7 +239,7 @@ def test_a_checkpoint_builds_the_same_model_again(
         assert torch.equal(twin.state_dict()[name], value), name
 
 
-@pytest.mark.parametrize("method", [MoCo, BYOL])
+@pytest.mark.parametrize("method", TEACHERS)
 def test_runs_with_different_heads_stay_paired(method: Any) -> None:
     states = []
     for head in ("transformer", "feedforward"):
@@ -225,7 +251,7 @@ def test_runs_with_different_heads_stay_paired(method: Any) -> None:
     assert torch.equal(states[0][1], states[1][1])
 
 
-@pytest.mark.parametrize("method", [MoCo, BYOL])
+@pytest.mark.parametrize("method", TEACHERS)
 @pytest.mark.parametrize("value", [-0.1, 1.1])
 def test_bad_momentum_gets_one_clear_sentence(method: Any, value: float, tiny: Make) -> None:
     with pytest.raises(ValueError, match=f"teacher_momentum={value} must be between 0 and 1"):

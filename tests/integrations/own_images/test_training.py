@@ -14,11 +14,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from df_heads.integrations import supcon
+from df_heads.integrations.choices import METHODS, MethodName
 from df_heads.integrations.errors import InputError
 from df_heads.integrations.method.classes import method_class
 from df_heads.integrations.own_images.closing_words import closing_words
 from df_heads.integrations.own_images.recipe import fit_recipe
 from df_heads.integrations.runs import Run, load_backbone, load_head, read_run
+from df_heads.integrations.supcon import SupCon
 from df_heads.integrations.training.interruption import Interrupted, interruptible
 
 Trained = tuple[Run, list[str]]
@@ -147,14 +150,36 @@ def test_unlabelled_pictures_are_measured_by_rank_me(
     assert not any("kNN" in line for line in said)
 
 
-@pytest.mark.parametrize("method", ["moco", "byol", "vicreg"])
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("simclr", "supcon")])
 def test_other_methods(
-    method: str, flat: Path, tmp_path: Path, tiny_train: Callable[..., Run]
+    method: MethodName, flat: Path, tmp_path: Path, tiny_train: Callable[..., Run]
 ) -> None:
     run = tiny_train(flat, tmp_path / "run", method=method, epochs=1, head="feedforward-small")
     assert run.config.method == method
     wide = method_class(method).head_defaults.get("output_dim", 512)
     assert load_head(run)(torch.randn(4, 96)).shape == (4, wide)
+
+
+def test_supcon_trains_on_the_labels_and_is_measured_on_others(
+    shapes: Path, flat: Path, tmp_path: Path, tiny_train: Callable[..., Run]
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    class Recording(SupCon):
+        def loss(self, views: Any, labels: Any = None) -> torch.Tensor:
+            seen.append(labels)
+            return super().loss(views, labels)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(supcon, "SupCon", Recording)
+        run = tiny_train(shapes, tmp_path / "run", method="supcon", epochs=1)
+    assert len(torch.cat(seen).unique()) == len(run.config.images.classes or ())
+    features = run.config.features
+    assert features is not None
+    assert features.pictures == run.config.images.held_out
+    with pytest.raises(InputError, match="--method supcon trains on labels, and .* has none"):
+        tiny_train(flat, tmp_path / "none", method="supcon", epochs=1)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(
