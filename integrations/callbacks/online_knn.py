@@ -23,9 +23,9 @@ from df_heads.collapse import rank_me
 from df_heads.evaluation import extract_features, nearest_neighbors
 from df_heads.fusion._undisturbed import undisturbed
 
-#: Names under which our methods, lightly's examples and solo-learn's methods keep the backbone
-#: that trains; a teacher's is called otherwise.
-BACKBONE_NAMES = ("backbone", "student_backbone", "encoder")
+#: Names under which our methods, lightly's examples, solo-learn's methods and stable-pretraining's
+#: TeacherStudentWrapper keep the backbone that trains; a teacher's is called otherwise.
+BACKBONE_NAMES = ("backbone.student", "backbone", "student_backbone", "encoder")
 #: Images that go through the backbone at once.
 CHUNK = 128
 
@@ -276,9 +276,25 @@ def _tensors(batch: Any) -> Iterator[Tensor]:
 
 
 def _labels_of(batch: Any, count: int) -> Tensor | None:
-    """The last tensor of one integer per image: solo-learn's batches start with the indices."""
-    found = [t for t in _tensors(batch) if t.shape == (count,) and not t.is_floating_point()]
+    """The last tensor of one integer per image: solo-learn's batches start with the indices.
+
+    In dicts, such as stable-pretraining's, which hold the indices too, one that is called "label".
+    """
+    named = list(_tensors(list(_called("label", batch))))
+    tensors = named or _tensors(batch)
+    found = [t for t in tensors if t.shape == (count,) and not t.is_floating_point()]
     return found[-1] if found else None
+
+
+def _called(name: str, batch: Any) -> Iterator[Any]:
+    """What a batch holds under this name, however deep."""
+    if isinstance(batch, Mapping):
+        if name in batch:
+            yield batch[name]
+        batch = list(batch.values())
+    if isinstance(batch, list | tuple):
+        for part in batch:
+            yield from _called(name, part)
 
 
 def _names_classes(labels: Tensor) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from df_heads.integrations.method.stand_ins import ByFeatures
+
 
 @contextmanager
 def joint_views(method: Any, crops: Tensor | Sequence[Tensor]) -> Iterator[None]:
@@ -46,7 +48,7 @@ def _run(
     features = [getattr(method, backbone)(view) for view in views]
     joined = getattr(method, projector)(torch.cat(features))
     projections = joined.split([len(view) for view in features])
-    return {backbone: _InOrder(features), projector: _ByFeatures(features, projections)}
+    return {backbone: _InOrder(features), projector: ByFeatures(features, projections)}
 
 
 class _InOrder(nn.Module):
@@ -58,20 +60,3 @@ class _InOrder(nn.Module):
 
     def forward(self, _view: Tensor) -> Tensor:
         return next(self._features)
-
-
-class _ByFeatures(nn.Module):
-    """Stands in for the projector: All4One calls it twice per view, so order is not enough."""
-
-    def __init__(self, features: Sequence[Tensor], projections: Sequence[Tensor]) -> None:
-        super().__init__()
-        self._known = list(zip(features, projections, strict=True))
-
-    def forward(self, features: Tensor) -> Tensor:
-        for known, projections in self._known:
-            if features is known:
-                return projections
-        raise RuntimeError(
-            "views='joint' needs a method that hands the backbone's features to its projector as "
-            "they are; this one changes them first, so use views='separate'."
-        )

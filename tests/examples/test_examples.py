@@ -54,3 +54,13 @@ def test_ddp_simclr(tmp_path: Path) -> None:
     (loss,) = re.findall(r"2 processes, 28 steps, loss ([\d.]+)", out)
     # A collapsed head stays at the logarithm of the 2 * 128 - 1 others of all processes.
     assert float(loss) < math.log(255) - 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("views", ["separate", "joint"])
+def test_stable_pretraining_simclr(views: str, tmp_path: Path) -> None:
+    pytest.importorskip("stable_pretraining", reason="stable-pretraining is not installed")
+    flags = ["--epochs", "1", "--views", views]
+    out = run("stable_pretraining_simclr.py", *flags, folder=tmp_path)
+    (accuracy,) = re.findall(r"^epoch 1: kNN accuracy of the views' features ([\d.]+)$", out, re.M)
+    assert float(accuracy) > 0.15  # chance is 0.1
