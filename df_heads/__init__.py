@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from df_heads.heads import TransformerProjectionHead as TransformerProjectionHead
     from df_heads.presets import HEAD_PRESETS as HEAD_PRESETS
     from df_heads.presets import build_head as build_head
+    from df_heads.presets import create_head as create_head
+    from df_heads.presets import list_heads as list_heads
 
 __version__ = "0.1.0"
 
@@ -22,6 +24,8 @@ __all__ = [
     "FeedForwardProjectionHead",
     "TransformerProjectionHead",
     "build_head",
+    "create_head",
+    "list_heads",
 ]
 
 # Imported when first asked for: `--help` and a mistyped flag need no torch.
@@ -30,6 +34,8 @@ _HOMES = {
     "FeedForwardProjectionHead": "df_heads.heads",
     "TransformerProjectionHead": "df_heads.heads",
     "build_head": "df_heads.presets",
+    "create_head": "df_heads.presets",
+    "list_heads": "df_heads.presets",
 }
 
 

@@ -1,6 +1,7 @@
 """Heads by name; importing this imports no torch, building a head does."""
 
 import difflib
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -93,3 +94,40 @@ def build_head(name: str, input_dim: int, **options: Any) -> "nn.Module":
             f"The head {name!r} does not take the options {options} ({error}); leave out those "
             "that are not arguments of its class."
         ) from error
+
+
+def create_head(name: str, backbone: "int | nn.Module", **options: Any) -> "nn.Module":
+    """Build a head in timm's manner: by a name of list_heads, for a backbone of timm's.
+
+    >>> create_head("transformer_stable_small", 512, num_layers=3).num_layers
+    3
+
+    Args:
+        name: As in build_head, with underscores for hyphens.
+        backbone: A timm model, whose num_features says the width, or that width.
+        options: Keyword arguments of the head's class; they win over the preset's.
+
+    Raises:
+        TypeError: If name is no string, or the backbone has no num_features.
+        ValueError: If there is no such head, or it does not take an option or its value.
+    """
+    width = backbone if isinstance(backbone, int) else getattr(backbone, "num_features", None)
+    if not isinstance(width, int):
+        raise TypeError(
+            f"A {type(backbone).__name__} does not say its width as num_features, as timm's models "
+            "do; give the width of its features, such as 512."
+        )
+    return build_head(name.replace("_", "-") if isinstance(name, str) else name, width, **options)
+
+
+def list_heads(wildcard: str = "*") -> list[str]:
+    """The names of the heads in timm's manner, sorted.
+
+    >>> list_heads("*stable_s*")
+    ['transformer_stable_self_large', 'transformer_stable_self_small', 'transformer_stable_small']
+
+    Args:
+        wildcard: As in timm.list_models, such as "transformer*".
+    """
+    names = sorted(name.replace("-", "_") for name in HEAD_PRESETS)
+    return fnmatch.filter(names, wildcard)

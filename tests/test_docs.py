@@ -17,7 +17,7 @@ PAGES = {
     "docs/lightly.md": 3,
     "docs/lightning.md": 3,
     "docs/methods.md": 1,
-    "docs/timm.md": 1,
+    "docs/timm.md": 3,
 }
 EXECUTED = re.compile(r"<!-- test: this snippet is executed -->\n```python\n(.*?)```", re.S)
 SNIPPETS = {
