@@ -101,7 +101,7 @@ def test_views_are_separate_or_joint(name: str) -> None:
     images = [view["image"] for view in batch()["views"]]
     found = {}
     for views in ("separate", "joint"):
-        model = module(with_views(FORWARDS[name], views))  # type: ignore[arg-type]
+        model = module(with_views(FORWARDS[name], views))
         found[views] = model(batch(), stage="fit")["loss"]
         found[views].backward()
         twin = module(FORWARDS[name])
