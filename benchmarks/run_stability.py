@@ -22,7 +22,7 @@ from df_heads.benchmarks.harness.plan.cells import parse_with_smoke
 from df_heads.benchmarks.harness.plan.flags import folder, names, run_script, seed
 from df_heads.benchmarks.harness.plan.topics import Topic
 from df_heads.benchmarks.harness.plots.drawing import require_matplotlib
-from df_heads.benchmarks.harness.stability.plot import draw_map
+from df_heads.benchmarks.harness.stability.plot import draw_map, shown
 from df_heads.benchmarks.harness.stability.recipe import (
     BACKBONES,
     CANDIDATES,
@@ -151,7 +151,7 @@ def files(args: argparse.Namespace) -> list[str]:
 
 def figures(_: argparse.Namespace, results: ResultFolder) -> list[Drawn]:
     """What the map shows, in words."""
-    trials = TrialFolder(results.path, create=False).trials
+    trials = shown(TrialFolder(results.path, create=False).trials)
     if not trials:
         return []
     seen = [f"{h} {Share([t for t in trials if t['head'] == h])}" for h in heads_of(trials)]
@@ -159,8 +159,8 @@ def figures(_: argparse.Namespace, results: ResultFolder) -> list[Drawn]:
         Drawn(
             "stability.png",
             "Share of collapsed runs by method and optimiser with its rate, over batch sizes, "
-            "guards, backbones and seeds; white: not run, as lightly's own head does not live "
-            "there.",
+            "guards, backbones and seeds: of lightly's own head all runs, of the others those "
+            "where it lives with every seed; white: there is none.",
             f"Collapsed runs of all that are drawn: {', '.join(seen)}.",
         )
     ]

@@ -10,6 +10,7 @@ from df_heads.benchmarks.harness.base.statistics import wilson_interval
 from df_heads.benchmarks.harness.data.images import load_images
 from df_heads.benchmarks.harness.plan.flags import run_script
 from df_heads.benchmarks.harness.stability.methods import build_head
+from df_heads.benchmarks.harness.stability.plot import shown
 from df_heads.benchmarks.harness.stability.recipe import (
     BACKBONES,
     CANDIDATES,
@@ -148,6 +149,9 @@ def test_a_setting_counts_where_lightly_s_own_head_lives_with_every_seed(tmp_pat
         other = dataclasses.replace(recipe, learning_rate=0.03)
         folder.add(trial("lightly", other))
         folder.add(trial("stable", other, **(DEAD if seed == 1 else {})))
+    drawn = shown(folder.trials)
+    assert sum(t["head"] == "lightly" for t in drawn) == 6
+    assert [t["learning_rate"] for t in drawn if t["head"] == "stable"] == [0.03] * 3
     text = to_markdown(blocks_of(folder.trials))
     assert "in the 1 recipes in which lightly's own head lives" in text
     assert "| stable  | 1 of 3 " in text

@@ -5,17 +5,18 @@ from pathlib import Path
 
 from df_heads.benchmarks.harness.plots.drawing import new_figure, save_with_vectors
 from df_heads.benchmarks.harness.stability.recipe import METHODS, RATES
-from df_heads.benchmarks.harness.stability.table import Trial, heads_of
+from df_heads.benchmarks.harness.stability.table import OWN, Trial, heads_of, where_own_lives
 
 
 def draw_map(trials: Sequence[Trial], stem: Path) -> list[Path]:
     """Draw the share of collapsed runs, over batch sizes, guards, backbones and seeds.
 
-    White: not run, as lightly's own head does not live there.
+    White: there is none, as lightly's own head does not live there.
 
     Returns:
         The files.
     """
+    trials = shown(trials)
     heads = heads_of(trials)
     columns = max(1, len(heads))
     figure, axes = new_figure(1, columns, width=1.5 + 2.9 * columns, height=3.4)
@@ -36,6 +37,12 @@ def draw_map(trials: Sequence[Trial], stem: Path) -> list[Path]:
     if image is not None:
         figure.colorbar(image, ax=axes[0].tolist(), label="share of collapsed runs")
     return save_with_vectors(figure, stem)
+
+
+def shown(trials: Sequence[Trial]) -> list[Trial]:
+    """The runs that are drawn: all of lightly's own head, of others those where it lives."""
+    own = [trial for trial in trials if trial["head"] == OWN]
+    return own + [trial for trial in where_own_lives(trials) if trial["head"] != OWN]
 
 
 def _shares(trials: Sequence[Trial], head: str) -> list[list[float]]:
