@@ -190,7 +190,7 @@ def table(args: argparse.Namespace, results: ResultFolder) -> list[Block]:
 def blocks_of(sweeps: Sequence[Sweep], draws: Draws) -> list[Block]:
     """Conclusions, table and caption."""
     seeds = len(next(iter(draws.values())))
-    every = [theory_table(sweeps, draws), caption(BASE, seeds)]
+    every: list[Block] = [theory_table(sweeps, draws), caption(BASE, seeds)]
     return [conclusions(sweeps, draws), Details("Every setting that was measured", every)]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from df_heads.presets import create_head as create_head
     from df_heads.presets import list_heads as list_heads
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "HEAD_PRESETS",

@@ -1,9 +1,11 @@
 """Which kernel of scaled_dot_product_attention is fastest for a head, and which one ran."""
 
+import inspect
 import statistics
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -32,11 +34,10 @@ def time_backends(
     No kernel is fastest everywhere: it depends on the device, the dtype and the sequence. Call it
     under the autocast of the training.
 
-    >>> from torch.nn.attention import sdpa_kernel
     >>> from df_heads import TransformerProjectionHead
     >>> head, features = TransformerProjectionHead.small(input_dim=512), torch.randn(64, 512)
     >>> order = fastest_first(time_backends(head, features))
-    >>> with sdpa_kernel(order, set_priority=True):  # torch >= 2.6
+    >>> with kernels_in_order(order):
     ...     z = head(features)  # or a whole training
 
     Args:
@@ -76,7 +77,7 @@ def time_backends(
 
 
 def fastest_first(times: Mapping[SDPBackend, float]) -> list[SDPBackend]:
-    """The order for `sdpa_kernel(order, set_priority=True)`.
+    """The order for `kernels_in_order`.
 
     What is slower than MATH is left out: MATH takes any input, so it is never needed, and on a
     CPU torch ignores the order and would take it.
@@ -85,6 +86,20 @@ def fastest_first(times: Mapping[SDPBackend, float]) -> list[SDPBackend]:
     if SDPBackend.MATH in order:
         order = order[: order.index(SDPBackend.MATH) + 1]
     return order
+
+
+def kernels_in_order(order: Sequence[SDPBackend]) -> AbstractContextManager[None]:
+    """Within it attention takes the first kernel of an order that can run.
+
+    It is torch's `sdpa_kernel(order, set_priority=True)`. torch 2.5 knows no order: there it is the
+    first kernel, or MATH where that one cannot run.
+
+    Args:
+        order: The preferred one first.
+    """
+    if "set_priority" in inspect.signature(sdpa_kernel).parameters:
+        return sdpa_kernel(list(order), set_priority=True)
+    return sdpa_kernel([order[0], SDPBackend.MATH])
 
 
 def backends_that_run(head: TransformerProjectionHead, x: Tensor) -> list[SDPBackend]:

@@ -238,7 +238,7 @@ def _fit(
         # Ours does, by OrderOfRun.
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
         try:
-            trainer.fit(model, batches, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(model, batches, ckpt_path=checkpoint)
         except interruption.Interrupted:
             report.write_weights(model)
             raise

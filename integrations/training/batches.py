@@ -25,7 +25,7 @@ VIEWS, NETWORK = 0, 1
 def seed_of_step(seed: int, step: int, rank: int, purpose: int) -> int:
     """A seed of its own for each step of each process of a run, and each purpose."""
     draw = np.random.SeedSequence((step, rank, seed, purpose))
-    return int(draw.generate_state(1, np.uint64)[0] >> 1)
+    return int(draw.generate_state(1, np.uint64)[0]) >> 1
 
 
 class OrderOfRun(DistributedSampler[Any]):

@@ -5,7 +5,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from df_heads import TransformerProjectionHead
-from df_heads.sdpa_backends import backends_that_run, fastest_first, time_backends
+from df_heads.sdpa_backends import backends_that_run, fastest_first, kernels_in_order, time_backends
 
 FLASH, MATH = SDPBackend.FLASH_ATTENTION, SDPBackend.MATH
 
@@ -39,7 +39,7 @@ def test_the_kernel_that_runs_is_the_one_allowed(options: dict[str, int]) -> Non
 def test_the_fastest_runs_where_the_order_is_applied() -> None:
     head, x = small_head(), torch.randn(40, 16)
     for times in ({FLASH: 1.0, MATH: 2.0}, {FLASH: 2.0, MATH: 1.0}):
-        with sdpa_kernel(fastest_first(times), set_priority=True):
+        with kernels_in_order(fastest_first(times)):
             assert backends_that_run(head, x) == [min(times, key=lambda k: times[k])]
     assert fastest_first({MATH: 2.0, FLASH: 3.0, SDPBackend.CUDNN_ATTENTION: 1.0}) == [
         SDPBackend.CUDNN_ATTENTION,

@@ -29,7 +29,7 @@ def budget(args: argparse.Namespace, files: Sequence[ResultFile]) -> str:
         return "; ".join(
             f"{name.replace('_', ' ')} {_words(value)}"
             for name, value in vars(args).items()
-            if name not in NO_BUDGET
+            if name not in NO_BUDGET and value is not None and value is not False
         )
     holdouts = [experiment.holdout for experiment in trained if experiment.holdout]
     parts = [

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention import SDPBackend
 
 from df_heads.benchmarks.harness.speed.compared import WIDTH
 from df_heads.benchmarks.harness.speed.head_peers import small_head
@@ -23,7 +23,7 @@ from df_heads.benchmarks.harness.speed.measuring import (
     summary,
     time_in_turn,
 )
-from df_heads.sdpa_backends import backends_that_run
+from df_heads.sdpa_backends import backends_that_run, kernels_in_order
 
 SEQUENCE_LENGTH = 1024
 MOST, MOST_IN_ONE_ON_CPU = 65_536, 8192
@@ -92,7 +92,7 @@ def fused_kernels(
     fused = [getattr(SDPBackend, name) for name in found["backends"] if name != "MATH"]
     head = small_head(**options).to(device)
     x = torch.randn(1, tokens, WIDTH, device=device)
-    with sdpa_kernel(fused or [SDPBackend.MATH], set_priority=True):
+    with kernels_in_order(fused or [SDPBackend.MATH]):
         with autocast(device, precision):
             ran = backends_that_run(head, x)
         yield {**found, "ran": [backend.name for backend in ran]}

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import sdpa_kernel
 
 from df_heads.benchmarks.harness.speed.compared import OURS, WIDTH
 from df_heads.benchmarks.harness.speed.head_peers import narrow_group, small_head, wide_group
@@ -19,7 +18,7 @@ from df_heads.benchmarks.harness.speed.measuring import (
     summary,
     time_in_turn,
 )
-from df_heads.sdpa_backends import backends_that_run, fastest_first, time_backends
+from df_heads.sdpa_backends import backends_that_run, fastest_first, kernels_in_order, time_backends
 
 
 def measure_head(
@@ -80,7 +79,7 @@ def measure_backends(
     x = torch.randn(1, tokens, WIDTH, device=device)
     with autocast(device, precision):
         times = time_backends(head, x, repeats=repeats)
-        with sdpa_kernel(fastest_first(times), set_priority=True):
+        with kernels_in_order(fastest_first(times)):
             ran = backends_that_run(head, x)
     return {
         "backends": {backend.name: value for backend, value in times.items()},

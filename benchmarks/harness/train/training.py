@@ -137,7 +137,7 @@ def train(
         # Ours does, by OrderOfRun.
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
         try:
-            trainer.fit(model, batches, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(model, batches, ckpt_path=checkpoint)
         except SystemExit:  # what Lightning makes of Ctrl+C
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
