@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+import torch
+
 _SCRIPT = "DF_HEADS_SOLO_LEARN_SCRIPT"
 
 
@@ -30,7 +32,16 @@ def run_script() -> None:
         if not Path(script).is_file():
             raise SystemExit(f"There is no script {script}; run this in a clone of solo-learn.")
         os.environ[_SCRIPT] = script
+    if not torch.cuda.is_available():
+        _stay_on_the_cpu()
     main = sys.modules["__main__"]
     main.__file__ = sys.argv[0] = script
     sys.path.insert(0, str(Path(script).parent))
     exec(compile(Path(script).read_bytes(), script, "exec"), vars(main))
+
+
+def _stay_on_the_cpu() -> None:
+    """Let `.cuda()`, which main_knn.py calls for every batch, hand on what it is called on."""
+    print("There is no GPU: what the script would move to one stays on the CPU.", file=sys.stderr)
+    for kind in (torch.Tensor, torch.nn.Module):
+        kind.cuda = lambda self, *_, **__: self  # type: ignore[assignment, method-assign]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from df_heads.integrations.solo_learn.few_classes import allow_few_classes, forbid_few_classes
 from df_heads.integrations.solo_learn.methods import with_head
 from df_heads.integrations.solo_learn.support import (
     METHOD_NAMES,
@@ -22,7 +23,8 @@ def register() -> None:
     >>> register()
     >>> solo.methods.METHODS["simclr_tph"](cfg)
 
-    Calling it again changes nothing; `unregister` undoes it. The Hydra plugin of this package
+    And let its top-5 accuracy be asked of fewer than five classes. Calling it again changes
+    nothing; `unregister` undoes it. The Hydra plugin of this package
     calls it for main_pretrain.py and main_linear.py, the launcher for other scripts.
 
     Raises:
@@ -37,6 +39,7 @@ def register() -> None:
                 f"df_heads.integrations.solo_learn.with_head instead of calling register()."
             )
     METHODS.update(new)
+    allow_few_classes()
     if not _replaced_backbones:
         # main_linear.py looks them up here, with pretrain_method as the name.
         _replaced_backbones.update(BaseMethod._BACKBONES)
@@ -48,5 +51,6 @@ def unregister() -> None:
     for name in METHOD_NAMES:
         if METHODS.get(name + SUFFIX) is with_head(METHODS[name]):
             del METHODS[name + SUFFIX]
+    forbid_few_classes()
     BaseMethod._BACKBONES.update(_replaced_backbones)
     _replaced_backbones.clear()

@@ -8,7 +8,16 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["METHODS", "METHOD_NAMES", "SUFFIX", "BaseMethod", "OmegaConf", "backbone_builders"]
+__all__ = [
+    "COUNT_TOP_K",
+    "METHODS",
+    "METHOD_NAMES",
+    "SUFFIX",
+    "BaseMethod",
+    "OmegaConf",
+    "accuracy_at_k",
+    "backbone_builders",
+]
 
 _INSTALL = (
     "PyPI has only 1.0.2, so install it from its repository: pip install 'setuptools<82' "
@@ -17,13 +26,18 @@ _INSTALL = (
 )
 try:
     from omegaconf import OmegaConf
-    from solo.methods import METHODS
+    from solo.methods import METHODS, base, linear
     from solo.methods.base import BaseMethod
+    from solo.utils.metrics import accuracy_at_k
 except ImportError as error:
     raise ImportError(
         "df_heads.integrations.solo_learn needs solo-learn 1.0.6, and importing it failed "
         f"({error}). {_INSTALL}"
     ) from error
+
+
+#: The modules of solo-learn that look up accuracy_at_k.
+COUNT_TOP_K: tuple[Any, ...] = (base, linear)
 
 
 def _require_supported(version: str | None, base_method: type) -> None:
