@@ -1,6 +1,6 @@
 """A layer that lets the samples of a batch see each other in training, and is absent afterwards."""
 
-from typing import overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
@@ -97,7 +97,8 @@ class BatchMixing(nn.Module):
             TypeError: If x is no tensor.
             ValueError: If the shape or dtype of x, or the number of labels, does not fit.
         """
-        check_features(x, self.dim, self.blocks[0].mlp[0])
+        first: Any = self.blocks[0]
+        check_features(x, self.dim, first.mlp[0])
         if labels is not None and len(labels) != x.shape[-2]:
             raise ValueError(
                 f"There are {len(labels)} labels for {x.shape[-2]} samples; give one for each. Of "

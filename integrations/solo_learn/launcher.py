@@ -44,4 +44,4 @@ def _stay_on_the_cpu() -> None:
     """Let `.cuda()`, which main_knn.py calls for every batch, hand on what it is called on."""
     print("There is no GPU: what the script would move to one stays on the CPU.", file=sys.stderr)
     for kind in (torch.Tensor, torch.nn.Module):
-        kind.cuda = lambda self, *_, **__: self  # type: ignore[assignment, method-assign]
+        kind.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
