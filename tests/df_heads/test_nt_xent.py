@@ -89,6 +89,7 @@ def test_one_image_has_no_negative_and_no_loss() -> None:
     assert all(gradient.abs().max() < 1e-12 for gradient in gradients)
 
 
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch 2.5
 def test_it_compiles_into_one_graph() -> None:
     views = projections(dtype=torch.float32)
     loss = ChunkedNTXentLoss(0.2, chunk_size=20)

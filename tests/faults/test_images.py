@@ -15,8 +15,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 import pytest
 from image_files import BAD, GOOD
+from packaging.version import Version
 from PIL import Image
 
 from df_heads.benchmarks.harness.base.errors import InputError
@@ -342,6 +344,8 @@ def test_bad_image_files(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("kind", GOOD)
 @pytest.mark.usefixtures("in_time")
 def test_odd_image_files(kind: str, folder: Path) -> None:
+    if kind == "ycbcr tiff" and Version(PIL.__version__) < Version("13"):
+        pytest.skip("Pillow 12 cannot read the TIFF in YCbCr that it writes")
     good = GOOD[kind]
     ant(folder, f"9{good.ending}").write_bytes(good.content)
     data = load(folder)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightly.loss import NTXentLoss
 from lightly.models.modules import SimCLRProjectionHead
+from lightning_versions import WEIGHTS_ONLY
 from torch import Tensor
 
 from df_heads import TransformerProjectionHead
@@ -177,7 +178,7 @@ def test_a_checkpoint_builds_the_same_model_again(
     trainer = quick_trainer(max_epochs=1)
     trainer.fit(model, loader())
     trainer.save_checkpoint(tmp_path / "model.ckpt")
-    twin = SimCLR.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    twin = SimCLR.load_from_checkpoint(tmp_path / "model.ckpt", **WEIGHTS_ONLY)
     attention: Any = twin.get_submodule("projection_head.blocks.0.attention")
     assert attention.attention == "self"
     assert twin.criterion.temperature == 0.3

@@ -186,7 +186,21 @@ def test_it_prints_as_a_table() -> None:
     assert alone.splitlines()[3].split()[1:6] == ["-", "1", "0", "-", "-"]
 
 
-@pytest.mark.parametrize("what", ["model", "inside", "in place"])
+@pytest.mark.filterwarnings("ignore:Graph break due to:UserWarning")  # torch 2.5
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(
+            "model",
+            marks=pytest.mark.skipif(
+                torch.__version__.startswith("2.5."),
+                reason="torch 2.5 cannot compile a whole model with hooks in it",
+            ),
+        ),
+        "inside",
+        "in place",
+    ],
+)
 def test_compiled_heads_give_the_same(what: str) -> None:
     model = Model(num_layers=1).eval()
     expected = measure_fusion(model, features(), LABELS)

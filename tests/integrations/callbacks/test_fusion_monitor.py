@@ -8,6 +8,7 @@ import torch
 from lightly.loss import NTXentLoss
 from lightly.models.modules import MoCoProjectionHead, SimCLRProjectionHead
 from lightly.models.utils import deactivate_requires_grad
+from lightning_versions import WEIGHTS_ONLY
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
@@ -307,7 +308,7 @@ def test_the_history_survives_a_resume(tmp_path: Path) -> None:
     trainer.save_checkpoint(tmp_path / "model.ckpt")
     second = FusionMonitor(IMAGES, LABELS, every_n_epochs=1)
     trainer_of(second, tmp_path, max_epochs=3).fit(
-        LightlySimCLR(tiny_head()), views(), ckpt_path=tmp_path / "model.ckpt", weights_only=True
+        LightlySimCLR(tiny_head()), views(), ckpt_path=tmp_path / "model.ckpt", **WEIGHTS_ONLY
     )
     assert list(second.history) == [0, 1, 2, 3]
     assert {epoch: second.history[epoch] for epoch in (0, 1, 2)} == first.history

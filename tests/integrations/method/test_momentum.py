@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_versions import WEIGHTS_ONLY
 from pytorch_lightning import Callback
 from torch import Tensor, nn
 
@@ -206,7 +207,7 @@ def test_steps_after_a_resume_equal_those_of_the_uninterrupted_run(
     quick_trainer(callbacks=[Saver(file, 2)], **limits).fit(whole, loader())
     resumed = tiny(method, seed=1, views=views, **options)
     trainer = quick_trainer(**limits)
-    trainer.fit(resumed, loader(), ckpt_path=file, weights_only=True)
+    trainer.fit(resumed, loader(), ckpt_path=file, **WEIGHTS_ONLY)
     assert trainer.global_step == 4
     saved = torch.load(file, weights_only=True)["state_dict"]
     state = resumed.state_dict()
@@ -232,7 +233,7 @@ def test_a_checkpoint_builds_the_same_model_again(
     trainer = quick_trainer(max_epochs=1, limit_train_batches=1)
     trainer.fit(model, loader())
     trainer.save_checkpoint(tmp_path / "model.ckpt")
-    twin = method.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    twin = method.load_from_checkpoint(tmp_path / "model.ckpt", **WEIGHTS_ONLY)
     assert twin.teacher_momentum == 0.8
     assert not any(p.requires_grad for p in twin.teacher.parameters())
     for name, value in model.state_dict().items():
