@@ -118,8 +118,9 @@ class DINO(MomentumMethod):
     def loss(self, views: Sequence[Tensor]) -> Tensor:
         """Equation 3 of two views, (N, 3, H, W) each; moves the centre (Equation 4)."""
         student = [self.prototypes(z) for z in self.project([self(view) for view in views])]
+        their_prototypes = self.teacher.get_submodule("prototypes")
         with torch.no_grad():
-            teacher = [self.teacher.prototypes(z) for z in self.teacher_projections(views)]
+            teacher = [their_prototypes(z) for z in self.teacher_projections(views)]
         # exp(1 / 0.04) apart: the logits need more than the 8 bits of bfloat16.
         with torch.autocast(student[0].device.type, enabled=False):
             loss: Tensor = self.criterion(

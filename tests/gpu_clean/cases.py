@@ -35,7 +35,6 @@ from df_heads.collapse import measure_collapse
 from df_heads.integrations.compiled import DeviceImages, GradientStep
 from df_heads.integrations.method.base import Method
 from df_heads.integrations.method.momentum import MomentumMethod
-from df_heads.integrations.moco import MoCo
 from df_heads.integrations.simclr import SimCLR
 from df_heads.integrations.small_maps import use_small_map_products
 from df_heads.nt_xent import ChunkedNTXentLoss
@@ -114,15 +113,16 @@ def step(
 
     def run() -> None:
         on_device(model)
+        views = [rand(8, 3, 32, 32) for _ in range(2)]
+        labels = torch.zeros(8, dtype=torch.long, device=DEVICE)
         with autocast(bf16):
-            value = model.loss([rand(8, 3, 32, 32) for _ in range(2)])
+            value = model.loss_of_batch((views, labels), views)
         value.backward()
+        model.on_after_backward()
         clip_grad_norm_(model.parameters(), 1.0)
         model.build_optimizer().step()
-        if isinstance(model, MoCo):
-            model.enqueue_keys()
         if isinstance(model, MomentumMethod):
-            model.teacher.update(model.backbone, model.projection_head, 0.99)
+            model.teacher.update(model, 0.99)
 
     return run
 
@@ -193,9 +193,9 @@ add("head with dropout", head, "transformer", bf16=True, dropout=0.1)
 add("NT-Xent, one chunk", loss, 1024)
 add("NT-Xent, chunks of 24", loss, 24)
 for _name in METHODS:
-    _smaller = {"queue_size": 64} if _name == "moco" else {}
+    _method = METHODS.find(_name)()
     for _views in ("separate", "joint"):
-        add(f"{_name}, {_views}", step, METHODS.find(_name)(), _views, **_smaller)
+        add(f"{_name}, {_views}", step, _method, _views, **_method.short_run_options(8))
 add("simclr, NT-Xent in chunks", step, SimCLR, loss_chunk_size=8)
 add("simclr, small maps", step, SimCLR, loss_chunk_size=8, products=True)
 add("simclr, partner masked", step, SimCLR, "joint", mask_partner=True, loss_chunk_size=8)
