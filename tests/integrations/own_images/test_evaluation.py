@@ -19,7 +19,7 @@ def test_the_backbones_are_those_that_training_measured(trained: Trained, shapes
     run, _ = trained
     assert run.config.features is not None
     pictures = open_pictures(shapes, run.config.preprocessing)
-    images, labels = _measured(pictures, run.config.preprocessing)
+    images, labels = _measured(pictures, run.config)
     for backbone, told in (
         (untrained_backbone(run), run.config.features.untrained),
         (load_backbone(run)[0], run.config.features.trained),
