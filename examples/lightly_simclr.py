@@ -36,7 +36,7 @@ class SimCLR(pl.LightningModule):
         super().__init__()
         self.lr = lr
         self.backbone = timm.create_model(backbone, num_classes=0)
-        width = self.backbone.num_features
+        width: int = self.backbone.num_features  # type: ignore[assignment]
         self.projection_head = TransformerProjectionHead(width, 128, 128)  # was: (512, 512, 128)
         self.criterion = NTXentLoss(temperature=0.2)
 

@@ -36,7 +36,8 @@ backbone = timm.create_model(
     patch_size=4,
     global_pool="avg",
 )
-head = TransformerProjectionHead(backbone.num_features, 128, 128)
+width: int = backbone.num_features  # type: ignore[assignment]
+head = TransformerProjectionHead(width, 128, 128)
 criterion = NTXentLoss(temperature=0.2)
 parameters = [*backbone.parameters(), *head.parameters()]
 optimizer = torch.optim.AdamW(parameters, lr=args.learning_rate, weight_decay=0.05)

@@ -81,6 +81,20 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return "".join(pieces)
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Turn the links of a notebook, which MkDocs leaves as they are."""
+    if not page.file.src_uri.endswith(".ipynb"):
+        return html
+
+    def turned(match: re.Match[str]) -> str:
+        target = files.get_file_from_path(match["page"])
+        if target is None:
+            raise PluginError(f"{page.file.src_uri} links to {match['page']}, which is not there.")
+        return f'href="{target.url_relative_to(page.file)}{match["anchor"] or ""}"'
+
+    return re.sub(r'href="(?P<page>[\w./-]+\.md)(?P<anchor>#[^"]*)?"', turned, html)
+
+
 def without_folder_links(text: str, origin: PurePosixPath) -> str:
     """A site has no listing of a folder: the words of a link to one stay, without the link."""
 
