@@ -21,11 +21,10 @@ from df_heads.integrations.training.callbacks import SeedEachStep
 SIZE, BATCH = 16, 64
 AUGMENT = SimCLRAugment(SIZE, min_scale=0.3, hf_prob=0.0, cj_strength=0.5)
 #: Those that the tables' own test does not train (tests/benchmarks/train/test_methods.py), smaller
-#: than by default.
+#: than by default. SimSiam needs more steps: see the second test.
 SMALL: dict[MethodName, dict[str, Any]] = {
     "vicreg": {"head_options": {"output_dim": 256}},
     "barlowtwins": {"head_options": {"output_dim": 256}},
-    "simsiam": {"head_options": {"output_dim": 256}, "prediction_hidden_dim": 64},
     "nnclr": {"queue_size": 512, "prediction_hidden_dim": 128},
     "supcon": {},
     "dino": {"num_prototypes": 256, "teacher_momentum": 0.9},
@@ -93,7 +92,8 @@ def test_the_stable_head_lives_in_the_default_recipe(
 ) -> None:
     """200 steps with the method's own options for short runs, and all else as it comes.
 
-    Seen: %SEEN%
+    Seen, untrained 76.4 %: VICReg 95.8, Barlow Twins 88.3, SimSiam 82.2, NNCLR 85.0, SupCon 98.1,
+    DINO 91.1.
     """
     options = method_class(name).short_run_options(BATCH)
     model, monitor = built(name, "transformer-stable", **options), CollapseMonitor()

@@ -62,7 +62,8 @@ def test_mixing_never_sees_a_label(mode: Any, tiny: Make, loader: Make) -> None:
     batch = next(iter(loader()))
     got, losses = [], []
     for labels in (batch[1], batch[1].flip(0), torch.arange(16)):
-        model, seen = tiny(SupCon, views=mode), []
+        model = tiny(SupCon, views=mode)
+        seen: list[Any] = []
 
         def keep(_: Any, args: Any, kwargs: Any, out: Any, seen: list[Any] = seen) -> None:
             seen.append((args, kwargs, out))
