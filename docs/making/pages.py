@@ -16,6 +16,7 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -36,6 +37,7 @@ LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)(?P<path>[^)#\s]+)(?P<anchor>#
 FENCE = re.compile(r"(^```.*?^```$)", re.M | re.S)
 
 
+@event_priority(100)  # mkdocstrings looks at once whether the folder is there
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Lay out the packages under their import names, and put the pages of the API into the nav."""
     shutil.rmtree(SOURCES, ignore_errors=True)
