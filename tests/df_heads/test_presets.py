@@ -19,7 +19,8 @@ def test_the_width_is_the_backbones() -> None:
     backbone = timm.create_model("test_resnet", num_classes=0)
     head = create_head("transformer", backbone, hidden_dim=8, num_layers=1)
     assert isinstance(head, TransformerProjectionHead)
-    assert (head.input_dim, head.hidden_dim) == (backbone.num_features, 8)
+    assert head.input_dim == int(backbone.num_features)
+    assert head.hidden_dim == 8
 
 
 def test_bad_input() -> None:
