@@ -155,6 +155,15 @@ def test_the_page_begins_with_what_comes_of_it(tree: Path) -> None:
     assert "3 paired seeds. Not the paper's: 2 epochs, not 1000." in said
 
 
+def test_the_budget_with_the_most_seeds_speaks_first(tree: Path) -> None:
+    fewer = RATES.replace("--seeds 0 1 2", "--seeds 0 1")
+    assert fewer != RATES
+    declare(tree / "again", {"title": "Again", "command": fewer})
+    run_all(tree / "again", run_controls.jobs(run_controls.parse(fewer.split()[2:])))
+    said = lead(tree)
+    assert said.index("3 paired seeds") < said.index("2 paired seeds")
+
+
 def test_what_comes_of_it_follows_the_results(tree: Path) -> None:
     results = ResultFolder(tree / "mixing")
     for job in run_controls.jobs(run_controls.parse(RATES.split()[2:])):

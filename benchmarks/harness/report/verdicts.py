@@ -57,8 +57,11 @@ CLAIMS = (
 
 
 def verdict_lines(sections: Sequence[Section]) -> list[Block]:
-    """By budget a sentence for each claim, from the comparisons with two seeds or more."""
-    leads: list[Block] = []
+    """By budget a sentence for each claim, from the comparisons with two seeds or more.
+
+    The budget with the most seeds comes first.
+    """
+    leads: list[tuple[int, Block]] = []
     for section in sections:
         judged = [one for one in comparisons_in(section.blocks) if one.verdict != ONE_SEED]
         about = [
@@ -67,10 +70,12 @@ def verdict_lines(sections: Sequence[Section]) -> list[Block]:
         ]
         lines = [_line(claim, found) for claim, found in about if found]
         if lines:
-            seeds = _seeds([one for _, found in about for one in found])
-            budget = f"{short_budget(section.files)}, {seeds}. {section.of_the_paper}".rstrip()
-            leads.append(Lead(*lines, (section.link, f": {budget}")))
-    return leads or [Lead(NO_VERDICT)]
+            every = [one for _, found in about for one in found]
+            budget = f"{short_budget(section.files)}, {_seeds(every)}. {section.of_the_paper}"
+            lead = Lead(*lines, (section.link, f": {budget.rstrip()}"))
+            leads.append((max(one.gain.count for one in every), lead))
+    leads.sort(key=lambda pair: -pair[0])
+    return [lead for _, lead in leads] or [Lead(NO_VERDICT)]
 
 
 def _line(claim: Claim, found: Sequence[Comparison]) -> Text:
