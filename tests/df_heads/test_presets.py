@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import timm
 from torch import nn
@@ -16,10 +18,10 @@ def test_every_name_of_the_list_is_a_head() -> None:
 
 
 def test_the_width_is_the_backbones() -> None:
-    backbone = timm.create_model("test_resnet", num_classes=0)
+    backbone: Any = timm.create_model("test_resnet", num_classes=0)
     head = create_head("transformer", backbone, hidden_dim=8, num_layers=1)
     assert isinstance(head, TransformerProjectionHead)
-    assert head.input_dim == int(backbone.num_features)
+    assert head.input_dim == backbone.num_features
     assert head.hidden_dim == 8
 
 
