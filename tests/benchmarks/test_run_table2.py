@@ -221,7 +221,7 @@ def test_results_of_other_images_are_refused(
         (["--devices", "0"], "--devices 0 must be a number from 1"),
         (["--learning-rate", "0"], "--learning-rate 0.0 must be a number above 0"),
         (["--temperature", "-1"], "--temperature -1.0 must be a number above 0"),
-        (["--method", "dino"], "there is no method 'dino'; choose from simclr"),
+        (["--method", "mae"], "there is no method 'mae'; choose from simclr"),
         (["--method", "byol", "--temperature", "0.3"], "temperature=0.3 has no meaning for byol"),
         (["--method", "byol", "--queue-size", "64"], "queue_size=64 has no meaning for byol"),
         (["--teacher-momentum", "0.9"], "teacher_momentum=0.9 has no meaning for simclr"),
