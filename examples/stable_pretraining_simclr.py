@@ -7,6 +7,7 @@ Only the marked lines differ from stable-pretraining's own recipe.
 """
 
 import argparse
+from typing import Any
 
 import lightning as pl
 import stable_pretraining as spt
@@ -44,13 +45,14 @@ module = spt.Module(
     optim={"optimizer": {"type": "AdamW", "lr": 1e-3}, "scheduler": "CosineAnnealingLR"},
 )
 knn = OnlineKNN()
+watching: list[Any] = [CollapseMonitor(), knn]  # Any: they work in both Lightning packages
 trainer = pl.Trainer(
     max_epochs=arguments.epochs,
     accelerator="auto",
     devices=1,
     logger=False,
     enable_checkpointing=False,
-    callbacks=[CollapseMonitor(), knn],
+    callbacks=watching,
 )
 trainer.fit(module, DataLoader(train, batch_size=256, shuffle=True, drop_last=True))
 for epoch, accuracy in knn.history["knn_accuracy"].items():

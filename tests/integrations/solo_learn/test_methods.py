@@ -414,6 +414,7 @@ def test_the_snippets_of_the_page_run(snippet: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["simclr_tph", "byol_tph", "mocov2plus_tph", "vicreg"])
 def test_the_monitors_work_in_its_methods(method: str) -> None:
     knn, collapse = OnlineKNN(), CollapseMonitor()
+    watching: list[Any] = [knn, collapse]  # of the other Lightning package, for a type checker
     trainer = Trainer(
         max_epochs=1,
         accelerator="cpu",
@@ -421,7 +422,7 @@ def test_the_monitors_work_in_its_methods(method: str) -> None:
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[knn, collapse],
+        callbacks=watching,
     )
     trainer.fit(METHODS[method](config(method)), DataLoader(Views(), batch_size=BATCH))
     assert knn.history["knn_accuracy"][1] == pytest.approx(

@@ -234,6 +234,7 @@ def test_a_trainer_trains_it_with_our_callbacks(method: str, views: Any, tmp_pat
     del model.log
     before = {name: value.clone() for name, value in model.state_dict().items()}
     monitor, knn = CollapseMonitor(), OnlineKNN()
+    watching: list[Any] = [monitor, knn]  # of the other Lightning package, for a type checker
     trainer = pl.Trainer(
         max_epochs=2,
         accelerator="cpu",
@@ -241,7 +242,7 @@ def test_a_trainer_trains_it_with_our_callbacks(method: str, views: Any, tmp_pat
         enable_checkpointing=False,
         enable_progress_bar=False,
         default_root_dir=tmp_path,
-        callbacks=[monitor, knn, spt.callbacks.TeacherStudentCallback()],
+        callbacks=[*watching, spt.callbacks.TeacherStudentCallback()],
     )
     trainer.fit(model, DataLoader(data, batch_size=16, drop_last=True))
     assert list(monitor.last) == ["projector" if method == "simclr" else "projector.student"]
